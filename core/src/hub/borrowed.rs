@@ -1,0 +1,413 @@
+//! Storage for boards: everything lies in memory that the application hands over once.
+
+use core::task::Waker;
+
+use super::calls::{Call, Pending};
+use super::claims::Claimed;
+use super::storage::{Auths, Bodies, Events, Fifo, Parts, Slots, Storage, Tx, Waiters, Watches};
+use super::watches::Watch;
+use crate::path::{FixedPath, Path, PathBuf};
+use crate::wire::{Credential, EventKind, Full, Sink};
+
+/// The longest path, in bytes, that borrowed storage remembers: of a watch or of a lock's node.
+/// Paths of plain calls are bounded by the transmit buffer only.
+pub const BYTES_PER_PATH: usize = 96;
+
+/// A path of a board.
+pub type BoardPath = FixedPath<BYTES_PER_PATH>;
+
+/// [`Storage`] in borrowed memory.
+#[derive(Debug)]
+pub struct Borrowed<'d>(core::marker::PhantomData<&'d mut ()>);
+
+impl<'d> Storage for Borrowed<'d> {
+    type Bodies = Pool<'d>;
+    type Calls = Table<'d, Call<Pool<'d>>>;
+    type Pending = Ring<'d, Pending>;
+    type Watches = WatchTable<'d>;
+    type Claims = Table<'d, Claimed<BoardPath>>;
+    type Waiters = Turns<'d>;
+    type Path = BoardPath;
+    type Tx = FixedTx<'d>;
+    type Chroot = &'d str;
+    type Auths = &'d [Credential<'d>];
+}
+
+/// The tables of a client in borrowed memory: `CALLS` calls in flight and as many claims, `WATCHES`
+/// watches. The only place with const generics.
+pub struct Resources<'d, const CALLS: usize, const WATCHES: usize> {
+    rooms: [Option<&'d mut [u8]>; CALLS],
+    calls: [Option<Call<Pool<'d>>>; CALLS],
+    // The hub itself sends requests too, to end and to renew watches.
+    pending: [[Pending; 2]; CALLS],
+    watches: [Option<WatchSlot>; WATCHES],
+    claims: [Option<Claimed<BoardPath>>; CALLS],
+    room: [Option<(u64, Waker)>; CALLS],
+    state: [Option<(u64, Waker)>; CALLS],
+}
+
+/// The bytes of a client in borrowed memory, sized by whoever owns them.
+#[derive(Debug)]
+pub struct Buffers<'d> {
+    /// Two buffers for requests, one being filled while the other is written. Each must take the
+    /// largest request, and a handshake of 49 bytes.
+    pub tx: [&'d mut [u8]; 2],
+    /// Room for replies, shared out evenly among the calls.
+    pub bodies: &'d mut [u8],
+}
+
+impl<const CALLS: usize, const WATCHES: usize> Default for Resources<'_, CALLS, WATCHES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'d, const CALLS: usize, const WATCHES: usize> Resources<'d, CALLS, WATCHES> {
+    /// Empty tables, fit for a `static`.
+    pub const fn new() -> Self {
+        Self {
+            rooms: [const { None }; CALLS],
+            calls: [const { None }; CALLS],
+            pending: [[Pending::VACANT; 2]; CALLS],
+            watches: [const { None }; WATCHES],
+            claims: [const { None }; CALLS],
+            room: [const { None }; CALLS],
+            state: [const { None }; CALLS],
+        }
+    }
+
+    /// The parts of a hub, and the transmit buffer that the driver starts with.
+    pub fn parts(
+        &'d mut self,
+        buffers: Buffers<'d>,
+        chroot: &'d str,
+        auths: &'d [Credential<'d>],
+    ) -> (Parts<Borrowed<'d>>, FixedTx<'d>) {
+        let Buffers {
+            tx: [tx, spare],
+            bodies,
+        } = buffers;
+        let size = bodies.len().checked_div(CALLS).unwrap_or(0).max(1);
+        for (room, body) in self.rooms.iter_mut().zip(bodies.chunks_exact_mut(size)) {
+            *room = Some(body);
+        }
+        let parts = Parts {
+            bodies: Pool(&mut self.rooms),
+            calls: Table(&mut self.calls),
+            pending: Ring {
+                slots: self.pending.as_flattened_mut(),
+                head: 0,
+                len: 0,
+            },
+            watches: WatchTable(&mut self.watches),
+            claims: Table(&mut self.claims),
+            room: Turns(&mut self.room),
+            state: Turns(&mut self.state),
+            tx: FixedTx { room: tx, len: 0 },
+            chroot,
+            auths,
+        };
+        (
+            parts,
+            FixedTx {
+                room: spare,
+                len: 0,
+            },
+        )
+    }
+}
+
+/// Room for replies, lent out and given back by moving the `&mut` itself.
+pub struct Pool<'d>(&'d mut [Option<&'d mut [u8]>]);
+
+/// A reply in a lent buffer.
+#[derive(Debug)]
+pub struct Loan<'d> {
+    room: &'d mut [u8],
+    len: usize,
+}
+
+impl AsRef<[u8]> for Loan<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.room.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl<'d> Bodies for Pool<'d> {
+    type Frame<'f> = &'f [u8];
+    type Room = &'d mut [u8];
+    type Body = Loan<'d>;
+
+    fn reserve(&mut self) -> Option<&'d mut [u8]> {
+        self.0.iter_mut().find_map(Option::take)
+    }
+
+    fn keep(room: &'d mut [u8], frame: &[u8], skip: usize) -> Result<Loan<'d>, &'d mut [u8]> {
+        let body = frame.get(skip..).unwrap_or_default();
+        match room.get_mut(..body.len()) {
+            Some(start) => {
+                start.copy_from_slice(body);
+                Ok(Loan {
+                    room,
+                    len: body.len(),
+                })
+            }
+            None => Err(room),
+        }
+    }
+
+    fn release(&mut self, room: &'d mut [u8]) {
+        if let Some(vacant) = self.0.iter_mut().find(|slot| slot.is_none()) {
+            *vacant = Some(room);
+        }
+    }
+
+    fn recycle(&mut self, body: Loan<'d>) {
+        self.release(body.room);
+    }
+}
+
+/// A table in a slice.
+pub struct Table<'d, T>(&'d mut [Option<T>]);
+
+impl<T> Slots<T> for Table<'_, T> {
+    fn insert(&mut self, value: T) -> Result<usize, T> {
+        match self
+            .0
+            .iter_mut()
+            .enumerate()
+            .find(|(_, slot)| slot.is_none())
+        {
+            Some((index, slot)) => {
+                *slot = Some(value);
+                Ok(index)
+            }
+            None => Err(value),
+        }
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.0.get_mut(index)?.as_mut()
+    }
+
+    fn remove(&mut self, index: usize) -> Option<T> {
+        self.0.get_mut(index)?.take()
+    }
+
+    fn bound(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A queue in a slice.
+#[derive(Debug)]
+pub struct Ring<'d, T> {
+    slots: &'d mut [T],
+    head: usize,
+    len: usize,
+}
+
+impl<T> Ring<'_, T> {
+    fn place(&self, offset: usize) -> usize {
+        (self.head + offset)
+            .checked_rem(self.slots.len())
+            .unwrap_or(0)
+    }
+}
+
+impl<T: Copy> Fifo<T> for Ring<'_, T> {
+    fn push(&mut self, value: T) -> Result<(), Full> {
+        let place = self.place(self.len);
+        let free = self.len < self.slots.len();
+        *self.slots.get_mut(place).filter(|_| free).ok_or(Full)? = value;
+        self.len += 1;
+        Ok(())
+    }
+
+    fn unpush(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
+    fn front(&self) -> Option<T> {
+        self.slots.get(self.head).copied().filter(|_| self.len > 0)
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let front = self.front()?;
+        self.head = self.place(1);
+        self.len -= 1;
+        Some(front)
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Watches in a slice, looked up one by one.
+pub struct WatchTable<'d>(&'d mut [Option<WatchSlot>]);
+
+/// A place for a watch.
+#[derive(Debug)]
+pub struct WatchSlot {
+    path: BoardPath,
+    watch: Watch<Queue>,
+}
+
+impl Watches for WatchTable<'_> {
+    type Events = Queue;
+
+    fn insert(&mut self, path: Path<'_>, watch: Watch<Queue>) -> Result<usize, Full> {
+        let path = BoardPath::try_from_parts(&[path.as_str()]).ok_or(Full)?;
+        Table(self.0)
+            .insert(WatchSlot { path, watch })
+            .map_err(|_| Full)
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<(&str, &mut Watch<Queue>)> {
+        let slot = self.0.get_mut(index)?.as_mut()?;
+        Some((slot.path.as_ref(), &mut slot.watch))
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(slot) = self.0.get_mut(index) {
+            *slot = None;
+        }
+    }
+
+    fn bound(&self) -> usize {
+        self.0.len()
+    }
+
+    fn each_at(&mut self, path: &str, visit: &mut dyn FnMut(&mut Watch<Queue>)) {
+        let slots = self.0.iter_mut().flatten();
+        slots
+            .filter(|slot| slot.path.as_ref() == path)
+            .for_each(|slot| visit(&mut slot.watch));
+    }
+}
+
+/// Room for one event of a recursive watch.
+#[derive(Debug, Default)]
+pub struct Queue(Option<(EventKind, BoardPath)>);
+
+impl Events for Queue {
+    type Path = BoardPath;
+
+    fn push(&mut self, kind: EventKind, path: &str) -> Result<(), Full> {
+        if self.0.is_some() {
+            return Err(Full);
+        }
+        self.0 = Some((kind, BoardPath::try_from_parts(&[path]).ok_or(Full)?));
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<(EventKind, BoardPath)> {
+        self.0.take()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// Waiting tasks in a slice. More of them than there are places take turns.
+pub struct Turns<'d>(&'d mut [Option<(u64, Waker)>]);
+
+impl Turns<'_> {
+    fn oldest(&mut self) -> Option<&mut Option<(u64, Waker)>> {
+        self.0
+            .iter_mut()
+            .filter(|slot| slot.is_some())
+            .min_by_key(|slot| slot.as_ref().map(|(ticket, _)| *ticket))
+    }
+
+    fn at(&mut self, ticket: u64) -> Option<&mut Option<(u64, Waker)>> {
+        self.0
+            .iter_mut()
+            .find(|slot| matches!(slot, Some((at, _)) if *at == ticket))
+    }
+}
+
+impl Waiters for Turns<'_> {
+    fn set(&mut self, ticket: u64, waker: &Waker) -> Option<Waker> {
+        let new = (ticket, waker.clone());
+        if let Some(slot) = self.at(ticket) {
+            *slot = Some(new);
+            return None;
+        }
+        if let Some(vacant) = self.0.iter_mut().find(|slot| slot.is_none()) {
+            *vacant = Some(new);
+            return None;
+        }
+        match self.oldest() {
+            Some(slot) => slot.replace(new).map(|(_, waker)| waker),
+            None => Some(new.1),
+        }
+    }
+
+    fn remove(&mut self, ticket: u64) -> bool {
+        self.at(ticket).and_then(Option::take).is_some()
+    }
+
+    fn pop(&mut self) -> Option<Waker> {
+        self.oldest().and_then(Option::take).map(|(_, waker)| waker)
+    }
+}
+
+/// A transmit buffer in a slice.
+#[derive(Debug)]
+pub struct FixedTx<'d> {
+    room: &'d mut [u8],
+    len: usize,
+}
+
+impl Sink for FixedTx<'_> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.len.checked_add(bytes.len()).ok_or(Full)?;
+        self.room
+            .get_mut(self.len..end)
+            .ok_or(Full)?
+            .copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    fn patch(&mut self, at: usize, word: [u8; 4]) {
+        if let Some(place) = self
+            .room
+            .get_mut(at..)
+            .and_then(|rest| rest.first_chunk_mut())
+        {
+            *place = word;
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
+impl Tx for FixedTx<'_> {
+    fn bytes(&self) -> &[u8] {
+        self.room.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Auths for &[Credential<'_>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Credential<'_>> {
+        <[_]>::get(self, index).copied()
+    }
+}

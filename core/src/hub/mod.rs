@@ -1,0 +1,450 @@
+//! Where callers and one connection meet: calls, watches, claims and the bytes to send.
+//!
+//! A [`Hub`] does no I/O and takes no lock. A transport wraps it in a lock of its own kind and runs
+//! two sides against it:
+//!
+//! * callers [submit](Hub::submit) requests, which are encoded at once into the transmit buffer, and
+//!   [poll](Hub::poll_reply) for the reply;
+//! * one driver carries out the session's [actions](Hub::poll_action), feeds in
+//!   [frames](Hub::handle_frame) and writes out what [`poll_transmit`](Hub::poll_transmit) fills.
+//!
+//! Wakers are handed out by [`poll_waker`](Hub::poll_waker), to be called when the lock is released.
+//!
+//! What was submitted is sent in that order, and answered in that order. A request that was still in
+//! the transmit buffer when a connection died has certainly not run: it stays there for the next
+//! connection. One that was handed to the transport ends as
+//! [`ConnectionLost`](Error::ConnectionLost), which therefore means exactly: may or may not have run.
+
+mod borrowed;
+mod calls;
+mod claims;
+mod drive;
+#[cfg(feature = "alloc")]
+mod heap;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod watches;
+
+use core::mem;
+use core::task::{Poll, Waker};
+
+pub use borrowed::{
+    BYTES_PER_PATH, BoardPath, Borrowed, Buffers, FixedTx, Loan, Pool, Queue, Resources, Ring, Table, Turns, WatchSlot, WatchTable,
+};
+pub use calls::{Call, Id, Pending};
+pub use claims::{Claimed, Orphan};
+pub(crate) use claims::{ClaimTicket, NewClaim};
+#[cfg(feature = "alloc")]
+pub use heap::{Heap, HeapAuths, HeapEvents, HeapTx, HeapWaiters, HeapWatches, Limited, Limits, Shared, Slab};
+pub use storage::{Auths, Bodies, Events as EventQueue, Fifo, Parts, Slots, Storage, Tx, Waiters, Watches};
+pub use watches::{Change, Watch};
+
+use crate::error::Error;
+use crate::path::PathBuf as _;
+use crate::session::{Epoch, Session, Status};
+use crate::time::Instant;
+use crate::wire::{AddWatch, Encoder, Request, RequestHeader, Sink as _, frame};
+use calls::Stage;
+
+/// A frame as the storage's driver holds it.
+pub type Frame<'f, S> = <<S as Storage>::Bodies as Bodies>::Frame<'f>;
+/// A reply's body as the storage keeps it.
+pub type BodyOf<S> = <<S as Storage>::Bodies as Bodies>::Body;
+
+/// A session with everything that is in flight on it.
+pub struct Hub<S: Storage> {
+    session: Session,
+    parts: Parts<S>,
+    /// How many of the pending requests are still in the transmit buffer.
+    unsent: usize,
+    /// The session as it was when last followed.
+    seen: Status,
+    linked: bool,
+    driver: Option<Waker>,
+    reaper: Option<Waker>,
+    wake: Wake,
+    /// A task that lost its place among the waiting ones, and must ask for it again.
+    evicted: Option<Waker>,
+    /// Watches that nobody looks at any more while the server still has them.
+    unwatching: usize,
+    /// Claims whose nodes wait to be cleaned up.
+    orphaned: usize,
+    next_claim: u64,
+    next_ticket: u64,
+}
+
+/// Which wakers are due.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wake {
+    driver: bool,
+    reaper: bool,
+    state: bool,
+    /// Waiters for room, one for each place that became free.
+    room: usize,
+    /// From where on calls, and watches, may have wakers due.
+    calls: Option<usize>,
+    watches: Option<usize>,
+}
+
+impl Wake {
+    const fn any(&self) -> bool {
+        self.driver || self.reaper || self.state || self.room > 0 || self.calls.is_some() || self.watches.is_some()
+    }
+}
+
+/// What comes with a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// The watch that a good reply sets.
+    pub watch: Option<Id>,
+    /// The only session in which the request may run.
+    pub epoch: Option<Epoch>,
+}
+
+impl<S: Storage> Hub<S> {
+    /// A hub that keeps everything in `parts`. `seed` must be unlike that of other clients of the
+    /// same session.
+    pub fn new(mut session: Session, parts: Parts<S>, seed: u64) -> Self {
+        (0..parts.auths.count()).for_each(|_| session.add_auth());
+        Self {
+            seen: session.status(),
+            session,
+            parts,
+            unsent: 0,
+            linked: false,
+            driver: None,
+            reaper: None,
+            wake: Wake::default(),
+            evicted: None,
+            unwatching: 0,
+            orphaned: 0,
+            next_claim: seed,
+            next_ticket: 0,
+        }
+    }
+
+    /// The session.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The prefix of all paths, as given by the connect string.
+    pub fn chroot(&self) -> &str {
+        self.parts.chroot.as_ref()
+    }
+
+    /// The session's state, after a look at the clock: a process that slept through the end of its
+    /// lease learns so here, before it acts on a lock.
+    pub fn status(&mut self, now: Instant) -> Status {
+        if self.session.lease().is_some_and(|end| end <= now) {
+            self.handle_timeout(now);
+        }
+        self.session.status()
+    }
+
+    /// How many requests are waiting for their reply, sent or not.
+    pub fn requests(&self) -> usize {
+        self.parts.pending.len()
+    }
+
+    // ---- calls ----
+
+    /// Encodes `request` into the transmit buffer, behind all submitted before. `waker` is woken
+    /// when the reply is there.
+    ///
+    /// The call must be [polled](Self::poll_reply) to its end or [abandoned](Self::abandon).
+    ///
+    /// # Errors
+    /// Nothing was queued, and the request will never run: [`Error::Full`] if there is no room now
+    /// (see [`poll_room`](Self::poll_room)), [`Error::TooLarge`], or [`Error::NotSent`] once the
+    /// session is over.
+    pub fn submit<R: Request>(&mut self, request: &R, terms: Terms, waker: Option<&Waker>) -> Result<Id, Error> {
+        self.admit(terms.epoch)?;
+        let room = self.parts.bodies.reserve().ok_or(Error::Full)?;
+        let index = match self.parts.calls.insert(Call::new(room, waker)) {
+            Ok(index) => index,
+            Err(call) => {
+                self.discard(call);
+                return Err(Error::Full);
+            }
+        };
+        let submitted = Id::new(index).ok_or(Error::Full).and_then(|call| {
+            self.enqueue(request, Some(call), terms.watch)?;
+            Ok(call)
+        });
+        if submitted.is_err()
+            && let Some(call) = self.parts.calls.remove(index)
+        {
+            self.discard(call);
+        }
+        submitted
+    }
+
+    /// Encodes a request that may set `watch`.
+    fn enqueue<R: Request>(&mut self, request: &R, call: Option<Id>, watch: Option<Id>) -> Result<(), Error> {
+        let start = self.parts.tx.len();
+        self.encode(request, call, watch)?;
+        let covered = watch.and_then(|watch| self.persistent_beside(watch));
+        if let Some((path, mode)) = covered
+            // A server before 3.9 keeps one kind of watch per path, the last one set: put the
+            // persistent one back, whose events also serve the one-shot one.
+            && let Err(error) = self.encode(&AddWatch { path: path.as_path(), mode }, None, None)
+        {
+            self.parts.tx.truncate(start);
+            self.parts.pending.unpush();
+            self.unsent -= 1;
+            return Err(error);
+        }
+        self.wake.driver |= self.session.may_send();
+        Ok(())
+    }
+
+    fn encode<R: Request>(&mut self, request: &R, call: Option<Id>, watch: Option<Id>) -> Result<(), Error> {
+        let xid = self.session.next_xid();
+        self.parts.pending.push(Pending { xid, call, watch }).map_err(|_| Error::Full)?;
+        let limit = self.session.config().max_request;
+        let body = |out: &mut Encoder<'_>| {
+            RequestHeader { xid, op: request.op() }.encode(out);
+            request.encode(out);
+        };
+        match frame(&mut self.parts.tx, limit, self.parts.chroot.as_ref(), watch.is_some(), body) {
+            Ok(()) => {
+                self.unsent += 1;
+                Ok(())
+            }
+            Err(refused) => {
+                self.parts.pending.unpush();
+                Err(refused.into())
+            }
+        }
+    }
+
+    fn admit(&self, epoch: Option<Epoch>) -> Result<(), Error> {
+        if let Some(end) = self.session.end_for_new_requests() {
+            return Err(Error::NotSent(end));
+        }
+        match epoch {
+            Some(epoch) if epoch != self.seen.epoch => Err(Error::NotSent(crate::session::End::Expired)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The reply of `call`; takes it once it is there, which ends the call.
+    pub fn poll_reply(&mut self, call: Id, waker: &Waker) -> Poll<Result<BodyOf<S>, Error>> {
+        let Some(slot) = self.parts.calls.get_mut(call.index()) else {
+            return Poll::Ready(Err(Error::ConnectionLost));
+        };
+        if slot.poll(waker).is_pending() {
+            return Poll::Pending;
+        }
+        let result = match self.parts.calls.remove(call.index()) {
+            Some(Call { stage: Stage::Done(result), .. }) => result,
+            _ => Err(Error::ConnectionLost),
+        };
+        self.wake.room += 1;
+        Poll::Ready(result)
+    }
+
+    /// Nobody waits for `call` any more. It may run all the same.
+    pub fn abandon(&mut self, call: Id) {
+        let Some(slot) = self.parts.calls.get_mut(call.index()) else { return };
+        match mem::replace(&mut slot.stage, Stage::Moving) {
+            // The place stays taken until the reply has come by, for the order of replies.
+            Stage::Waiting(room) => *slot = Call { stage: Stage::Abandoned(room), waker: None },
+            stage => {
+                slot.stage = stage;
+                if let Some(call) = self.parts.calls.remove(call.index()) {
+                    self.discard(call);
+                }
+                self.wake.room += 1;
+            }
+        }
+    }
+
+    fn discard(&mut self, call: Call<S::Bodies>) {
+        match call.stage {
+            Stage::Waiting(room) | Stage::Abandoned(room) => self.parts.bodies.release(room),
+            Stage::Done(Ok(body)) => self.parts.bodies.recycle(body),
+            Stage::Done(Err(_)) | Stage::Moving => {}
+        }
+    }
+
+    /// Takes back the room of a body that has been read.
+    pub fn recycle(&mut self, body: BodyOf<S>) {
+        self.parts.bodies.recycle(body);
+        self.wake.room += 1;
+    }
+
+    /// Ends `call` with `finish`'s result, and returns the waker of its task.
+    fn complete(&mut self, call: Id, finish: impl FnOnce(RoomOf<S>) -> Finished<S>) -> Option<Waker> {
+        let slot = self.parts.calls.get_mut(call.index())?;
+        match mem::replace(&mut slot.stage, Stage::Moving) {
+            Stage::Waiting(room) => {
+                let (result, room) = finish(room);
+                slot.stage = Stage::Done(result);
+                let waker = slot.waker.take();
+                if let Some(room) = room {
+                    self.parts.bodies.release(room);
+                }
+                waker
+            }
+            stage => {
+                let waker = slot.waker.take();
+                if let Some(call) = self.parts.calls.remove(call.index()) {
+                    self.discard(Call { stage, ..call });
+                }
+                self.wake.room += 1;
+                waker
+            }
+        }
+    }
+
+    /// Ends `call` with `error`; its task is woken by a later sweep.
+    fn fail(&mut self, call: Id, error: Error) {
+        let waker = self.complete(call, |room| (Err(error), Some(room)));
+        if let Some(slot) = self.parts.calls.get_mut(call.index()) {
+            slot.waker = waker;
+            self.wake.calls = Some(0);
+        }
+    }
+
+    // ---- waiting ----
+
+    /// Registers a task to be woken when a request may fit that was [refused](Error::Full) before.
+    /// `ticket` is the task's place in the queue; [forget](Self::forget_room) it when done.
+    pub fn await_room(&mut self, ticket: &mut Option<u64>, waker: &Waker) {
+        let ticket = *ticket.get_or_insert_with(|| Self::ticket(&mut self.next_ticket));
+        let evicted = self.parts.room.set(ticket, waker);
+        self.evicted = evicted.or_else(|| self.evicted.take());
+    }
+
+    /// Gives up a place in the queue for room. If its turn had come, it passes to the next.
+    pub fn forget_room(&mut self, ticket: u64) {
+        if !self.parts.room.remove(ticket) {
+            self.wake.room += 1;
+        }
+    }
+
+    /// Waits until the status differs from `since`; see [`await_room`](Self::await_room) for `ticket`.
+    pub fn poll_changed(&mut self, since: Status, ticket: &mut Option<u64>, waker: &Waker, now: Instant) -> Poll<Status> {
+        let status = self.status(now);
+        if status != since {
+            return Poll::Ready(status);
+        }
+        self.await_state(ticket, waker);
+        Poll::Pending
+    }
+
+    /// Waits until the server of this connection has accepted the credential at `place`.
+    ///
+    /// # Errors
+    /// [`Error::NotSent`] if the client is over, by a refusal of the credential or otherwise.
+    pub fn poll_auth(&mut self, place: u16, ticket: &mut Option<u64>, waker: &Waker) -> Poll<Result<(), Error>> {
+        if let Some(end) = self.session.status().state.end() {
+            return Poll::Ready(Err(Error::NotSent(end)));
+        }
+        if self.session.auth_accepted(place) {
+            return Poll::Ready(Ok(()));
+        }
+        self.await_state(ticket, waker);
+        Poll::Pending
+    }
+
+    fn await_state(&mut self, ticket: &mut Option<u64>, waker: &Waker) {
+        let ticket = *ticket.get_or_insert_with(|| Self::ticket(&mut self.next_ticket));
+        let evicted = self.parts.state.set(ticket, waker);
+        self.evicted = evicted.or_else(|| self.evicted.take());
+    }
+
+    /// Gives up waiting for a change of state.
+    pub fn forget_state(&mut self, ticket: u64) {
+        self.parts.state.remove(ticket);
+    }
+
+    fn ticket(next: &mut u64) -> u64 {
+        *next += 1;
+        *next
+    }
+
+    // ---- the end ----
+
+    /// Ends the session when everything submitted so far is answered, within the close timeout.
+    pub fn close(&mut self, now: Instant) {
+        self.session.close(now);
+        self.follow();
+        self.wake.driver = true;
+    }
+
+    /// Ends the client and leaves the session to time out, or to be resumed.
+    pub fn detach(&mut self) {
+        self.session.detach();
+        self.follow();
+        self.wake.driver = true;
+    }
+
+    // ---- wakers ----
+
+    /// A task to be woken once the lock is released. Ask until there is none.
+    #[inline]
+    pub fn poll_waker(&mut self) -> Option<Waker> {
+        if self.wake.any() || self.evicted.is_some() { self.due_waker() } else { None }
+    }
+
+    fn due_waker(&mut self) -> Option<Waker> {
+        if mem::take(&mut self.wake.driver)
+            && let Some(driver) = self.driver.take()
+        {
+            return Some(driver);
+        }
+        if mem::take(&mut self.wake.reaper)
+            && let Some(reaper) = self.reaper.take()
+        {
+            return Some(reaper);
+        }
+        let evicted = self.evicted.take();
+        evicted.or_else(|| self.room_waker()).or_else(|| self.call_waker()).or_else(|| self.watch_waker()).or_else(|| self.state_waker())
+    }
+
+    fn room_waker(&mut self) -> Option<Waker> {
+        let due = mem::take(&mut self.wake.room);
+        let waker = if due > 0 { self.parts.room.pop() } else { None };
+        if waker.is_some() {
+            self.wake.room = due - 1;
+        }
+        waker
+    }
+
+    fn call_waker(&mut self) -> Option<Waker> {
+        let from = self.wake.calls.take()?;
+        for index in from..self.parts.calls.bound() {
+            let waker = self.parts.calls.get_mut(index).and_then(Call::take_waker);
+            if waker.is_some() {
+                self.wake.calls = Some(index + 1);
+                return waker;
+            }
+        }
+        None
+    }
+
+    fn watch_waker(&mut self) -> Option<Waker> {
+        let from = self.wake.watches.take()?;
+        for index in from..self.parts.watches.bound() {
+            let waker = self.parts.watches.get_mut(index).and_then(|(_, watch)| watch.take_waker());
+            if waker.is_some() {
+                self.wake.watches = Some(index + 1);
+                return waker;
+            }
+        }
+        None
+    }
+
+    fn state_waker(&mut self) -> Option<Waker> {
+        let waker = if self.wake.state { self.parts.state.pop() } else { None };
+        self.wake.state = waker.is_some();
+        waker
+    }
+}
+
+type RoomOf<S> = <<S as Storage>::Bodies as Bodies>::Room;
+type Finished<S> = (Result<BodyOf<S>, Error>, Option<RoomOf<S>>);

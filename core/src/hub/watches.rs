@@ -1,0 +1,502 @@
+//! Watches: who looks at which path, and what they have not seen yet.
+//!
+//! A watch says "look again". What happens at a path while nobody looks is therefore one set of
+//! [`Events`](wire::Events), however often it happens. Only a recursive watch must say where, and
+//! keeps a short queue, which on overflow becomes one [`Change::Resync`].
+
+use core::task::{Poll, Waker};
+
+use super::Hub;
+use super::calls::Id;
+use super::storage::{Events as Queue, Storage, Watches, register};
+use crate::error::Error;
+use crate::path::{Path, PathBuf, strip_chroot};
+use crate::time::Instant;
+use crate::wire::{
+    AddWatchMode, EventKind, Events, OpCode, RemoveWatches, RequestHeader, Sink, WatchEvent,
+    WatchKind, WatcherType, xid,
+};
+
+/// What a watch has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change<P> {
+    /// These events happened at the watched path since the last look.
+    Node(Events),
+    /// This happened at or below the path of a recursive watch.
+    Below {
+        /// What happened.
+        kind: EventKind,
+        /// Where.
+        path: P,
+    },
+    /// Events may have been missed: read again whatever is of interest.
+    Resync,
+    /// The session is over, and the watch with it.
+    Lost,
+}
+
+/// A watch of one task.
+#[derive(Debug)]
+pub struct Watch<Q> {
+    /// What a good reply makes of it, and what a reply of "no node" does.
+    kind: WatchKind,
+    absent: Option<WatchKind>,
+    armed: Option<WatchKind>,
+    events: Events,
+    queue: Q,
+    resync: bool,
+    stage: Stage,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// More may come.
+    Open,
+    /// The session is over, which is yet to be told.
+    Lost,
+    /// Nothing more will come.
+    Over,
+    /// Nobody looks any more; the server has to be told.
+    Dropped,
+}
+
+impl<Q: Queue> Watch<Q> {
+    /// A watch that a request is about to set.
+    pub(super) fn new(kind: WatchKind, absent: Option<WatchKind>) -> Self {
+        Self {
+            kind,
+            absent,
+            armed: None,
+            events: Events::NONE,
+            queue: Q::default(),
+            resync: false,
+            stage: Stage::Open,
+            waker: None,
+        }
+    }
+
+    const fn is_persistent(&self) -> bool {
+        matches!(self.kind, WatchKind::Persistent | WatchKind::Recursive)
+    }
+
+    fn has_news(&self) -> bool {
+        !self.events.is_empty()
+            || self.resync
+            || self.stage != Stage::Open
+            || !self.queue.is_empty()
+    }
+
+    pub(super) fn take_waker(&mut self) -> Option<Waker> {
+        if self.has_news() {
+            self.waker.take()
+        } else {
+            None
+        }
+    }
+
+    /// Takes note of an event at the watch's own path.
+    fn note(&mut self, kind: EventKind) {
+        let Some(armed) = self.armed.filter(|armed| hears(*armed, kind)) else {
+            return;
+        };
+        if armed == WatchKind::Recursive {
+            return;
+        }
+        self.events = self.events | kind.into();
+        if armed != WatchKind::Persistent {
+            self.armed = None;
+            self.stage = Stage::Over;
+        }
+    }
+
+    /// Takes note of an event at or below the path of a recursive watch.
+    fn note_below(&mut self, kind: EventKind, path: &str) {
+        if self.armed == Some(WatchKind::Recursive)
+            && kind != EventKind::ChildrenChanged
+            && self.queue.push(kind, path).is_err()
+        {
+            self.must_resync();
+        }
+    }
+
+    fn must_resync(&mut self) {
+        self.queue.clear();
+        self.resync = true;
+    }
+
+    fn lose(&mut self) {
+        self.armed = None;
+        if self.stage == Stage::Open {
+            self.stage = Stage::Lost;
+        }
+    }
+
+    /// The next thing to tell; `None` after the last.
+    fn next(&mut self) -> Poll<Option<Change<Q::Path>>> {
+        if core::mem::take(&mut self.resync) {
+            return Poll::Ready(Some(Change::Resync));
+        }
+        if !self.events.is_empty() {
+            return Poll::Ready(Some(Change::Node(core::mem::replace(
+                &mut self.events,
+                Events::NONE,
+            ))));
+        }
+        if let Some((kind, path)) = self.queue.pop() {
+            return Poll::Ready(Some(Change::Below { kind, path }));
+        }
+        match self.stage {
+            Stage::Open => Poll::Pending,
+            Stage::Lost => {
+                self.stage = Stage::Over;
+                Poll::Ready(Some(Change::Lost))
+            }
+            Stage::Over | Stage::Dropped => Poll::Ready(None),
+        }
+    }
+}
+
+/// The path type of a storage's recursive events.
+type EventPath<S> = <<<S as Storage>::Watches as Watches>::Events as Queue>::Path;
+
+impl<S: Storage> Hub<S> {
+    /// Makes a place for a watch on `path` that a request is about to set.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if there is no place, [`Error::PathTooLong`] if the path does not fit one.
+    pub fn add_watch(
+        &mut self,
+        path: Path<'_>,
+        kind: WatchKind,
+        absent: Option<WatchKind>,
+    ) -> Result<Id, Error> {
+        let index = self
+            .parts
+            .watches
+            .insert(path, Watch::new(kind, absent))
+            .map_err(|_| Error::Full)?;
+        Id::new(index).ok_or(Error::Full)
+    }
+
+    /// The next change that a watch has to tell; `None` after the last.
+    pub fn poll_watch(&mut self, id: Id, waker: &Waker) -> Poll<Option<Change<EventPath<S>>>> {
+        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+            return Poll::Ready(None);
+        };
+        let next = watch.next();
+        if next.is_pending() {
+            register(&mut watch.waker, waker);
+        }
+        next
+    }
+
+    /// Nobody looks at a watch any more. The server is told if it was the last one on its path.
+    pub fn drop_watch(&mut self, id: Id) {
+        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+            return;
+        };
+        let known_to_server = watch.armed.take().is_some();
+        if !known_to_server || !self.session.is_up() {
+            return self.parts.watches.remove(id.index());
+        }
+        watch.stage = Stage::Dropped;
+        watch.waker = None;
+        self.unwatching += 1;
+        self.flush_unwatched();
+    }
+
+    /// Tells the server of watches that nobody looks at, as far as there is room to do so.
+    pub(super) fn flush_unwatched(&mut self) {
+        let mut index = 0;
+        while self.unwatching > 0 && index < self.parts.watches.bound() {
+            if self.is_dropped(index) && !self.unwatch(index) {
+                return;
+            }
+            index += 1;
+        }
+    }
+
+    fn is_dropped(&mut self, index: usize) -> bool {
+        self.parts
+            .watches
+            .get_mut(index)
+            .is_some_and(|(_, watch)| watch.stage == Stage::Dropped)
+    }
+
+    /// Whether the watch at `index` is settled with the server.
+    fn unwatch(&mut self, index: usize) -> bool {
+        let path = self
+            .parts
+            .watches
+            .get_mut(index)
+            .and_then(|(path, _)| S::Path::try_from_parts(&[path]));
+        let Some(path) = path else { return true };
+        let mut others = 0;
+        self.parts
+            .watches
+            .each_at(path.as_path().as_str(), &mut |watch| {
+                others += usize::from(watch.stage != Stage::Dropped);
+            });
+        // While someone else looks at the path, events without a taker are ignored.
+        let remove = RemoveWatches {
+            path: path.as_path(),
+            kind: WatcherType::Any,
+        };
+        if others == 0 && self.session.is_up() && self.enqueue(&remove, None, None).is_err() {
+            return false;
+        }
+        self.parts.watches.remove(index);
+        self.unwatching -= 1;
+        true
+    }
+
+    /// The request that sets a watch was answered.
+    pub(super) fn settle_watch(&mut self, id: Id, err: i32) {
+        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+            return;
+        };
+        let armed = match err {
+            0 => Some(watch.kind),
+            err if err == crate::error::Code::NoNode.number() => watch.absent,
+            _ => None,
+        };
+        watch.armed = armed.filter(|_| watch.stage == Stage::Open);
+    }
+
+    /// Hands an event to all who look at its path. Returns one of the tasks to be woken.
+    pub(super) fn dispatch(&mut self, event: &WatchEvent<'_>) -> Option<Waker> {
+        let kind = event.kind?;
+        let path = strip_chroot(event.path, self.parts.chroot.as_ref())?;
+        let mut wakers = Wakers::default();
+        self.parts.watches.each_at(path, &mut |watch| {
+            watch.note(kind);
+            wakers.collect(watch);
+        });
+        for ancestor in Path::new(path).ok()?.ancestors() {
+            self.parts.watches.each_at(ancestor.as_str(), &mut |watch| {
+                watch.note_below(kind, path);
+                wakers.collect(watch);
+            });
+        }
+        if wakers.more {
+            self.wake.watches = Some(0);
+        }
+        wakers.first
+    }
+
+    /// The persistent watch on the path of another watch, if there is one.
+    pub(super) fn persistent_beside(&mut self, id: Id) -> Option<(S::Path, AddWatchMode)> {
+        let (path, watch) = self.parts.watches.get_mut(id.index())?;
+        if watch.is_persistent() {
+            return None;
+        }
+        let path = S::Path::try_from_parts(&[path])?;
+        let mut mode = None;
+        self.parts
+            .watches
+            .each_at(path.as_path().as_str(), &mut |watch| match watch.armed {
+                Some(WatchKind::Persistent) => mode = Some(AddWatchMode::Persistent),
+                Some(WatchKind::Recursive) => mode = Some(AddWatchMode::Recursive),
+                _ => {}
+            });
+        Some((path, mode?))
+    }
+
+    /// After a reconnection: servers tell one-shot watches what they missed, but not the others.
+    pub(super) fn resync_watches(&mut self) {
+        self.each_watch(|watch| {
+            if watch.armed.is_some() && watch.is_persistent() {
+                watch.must_resync();
+            }
+        });
+        // The new connection knows nothing of them.
+        for index in 0..self.parts.watches.bound() {
+            if self.is_dropped(index) {
+                self.parts.watches.remove(index);
+            }
+        }
+        self.unwatching = 0;
+    }
+
+    pub(super) fn lose_watches(&mut self) {
+        self.each_watch(Watch::lose);
+    }
+
+    fn each_watch(&mut self, mut visit: impl FnMut(&mut Watch<<S::Watches as Watches>::Events>)) {
+        for index in 0..self.parts.watches.bound() {
+            if let Some((_, watch)) = self.parts.watches.get_mut(index) {
+                visit(watch);
+            }
+        }
+        self.wake.watches = Some(0);
+    }
+
+    /// Appends as many watches as fit one message. Whether it made progress.
+    pub(super) fn encode_restore(
+        &mut self,
+        now: Instant,
+        from: usize,
+        zxid: i64,
+        spare: &mut S::Tx,
+    ) -> bool {
+        let budget = MAX_RESTORE.min(self.session.config().max_request);
+        let mut end = self.parts.watches.bound();
+        while from < end {
+            let chunk = self.measure(from, end, budget);
+            if chunk.count == 0 && chunk.end >= end {
+                break;
+            }
+            let encoded = self.encode_chunk(from, chunk.end, chunk.persistent, zxid, spare);
+            if encoded {
+                let rest = (chunk.end < self.parts.watches.bound()).then_some(chunk.end);
+                self.session.restore_sent(now, rest, true);
+                return true;
+            }
+            if !spare.is_empty() {
+                return false;
+            }
+            if chunk.count <= 1 {
+                // Even alone it does not fit; it was set by a message of another layout.
+                self.each_in(from, chunk.end, Watch::lose);
+                self.wake.watches = Some(0);
+                self.session.restore_sent(now, Some(chunk.end), false);
+                return true;
+            }
+            end = from + (chunk.end - from) / 2;
+        }
+        let rest = (end < self.parts.watches.bound()).then_some(end);
+        self.session.restore_sent(now, rest, false);
+        true
+    }
+
+    /// How far the watches from `from` on go into `budget` bytes; at least one does.
+    fn measure(&mut self, from: usize, end: usize, budget: usize) -> Chunk {
+        let chroot = self.parts.chroot.as_ref().len();
+        let mut chunk = Chunk {
+            end: from,
+            count: 0,
+            persistent: false,
+        };
+        let mut size = RESTORE_OVERHEAD;
+        for index in from..end {
+            if let Some((path, watch)) = self.parts.watches.get_mut(index)
+                && watch.armed.is_some()
+            {
+                size += 4 + chroot + path.len();
+                if size > budget && chunk.count > 0 {
+                    break;
+                }
+                chunk.count += 1;
+                chunk.persistent |= watch.is_persistent();
+            }
+            chunk.end = index + 1;
+        }
+        chunk
+    }
+
+    fn encode_chunk(
+        &mut self,
+        from: usize,
+        end: usize,
+        persistent: bool,
+        zxid: i64,
+        spare: &mut S::Tx,
+    ) -> bool {
+        let kinds = if persistent {
+            &WatchKind::ALL[..]
+        } else {
+            &WatchKind::ALL[..3]
+        };
+        let op = if persistent {
+            OpCode::SET_WATCHES2
+        } else {
+            OpCode::SET_WATCHES
+        };
+        let chroot = self.parts.chroot.as_ref();
+        let watches = &mut self.parts.watches;
+        crate::wire::frame(spare, usize::MAX, chroot, false, |out| {
+            RequestHeader {
+                xid: xid::SET_WATCHES,
+                op,
+            }
+            .encode(out);
+            out.long(zxid);
+            for &kind in kinds {
+                let mut each = |visit: &mut dyn FnMut(&str)| {
+                    for index in from..end {
+                        if let Some((path, watch)) = watches.get_mut(index)
+                            && watch.armed == Some(kind)
+                        {
+                            visit(path);
+                        }
+                    }
+                };
+                let mut count = 0;
+                each(&mut |_| count += 1);
+                out.count(count);
+                each(&mut |path| {
+                    if let Ok(path) = Path::new(path) {
+                        out.path(path);
+                    }
+                });
+            }
+        })
+        .is_ok()
+    }
+
+    fn each_in(
+        &mut self,
+        from: usize,
+        end: usize,
+        visit: impl Fn(&mut Watch<<S::Watches as Watches>::Events>),
+    ) {
+        for index in from..end {
+            if let Some((_, watch)) = self.parts.watches.get_mut(index) {
+                visit(watch);
+            }
+        }
+    }
+}
+
+/// Whether an event at a watch's own path is for a watch of this kind.
+///
+/// A node's end is the end of its child watches too. Frames are sent once however many kinds hear
+/// them, so that they must be told apart here.
+const fn hears(armed: WatchKind, kind: EventKind) -> bool {
+    match armed {
+        WatchKind::Persistent => true,
+        WatchKind::Recursive => !matches!(kind, EventKind::ChildrenChanged),
+        WatchKind::Data | WatchKind::Exist => !matches!(kind, EventKind::ChildrenChanged),
+        WatchKind::Child => matches!(kind, EventKind::ChildrenChanged | EventKind::Deleted),
+    }
+}
+
+/// Servers refuse frames over 1 MiB; ZooKeeper's own client stays well below, and so does this.
+const MAX_RESTORE: usize = 128 * 1024;
+/// Header, zxid and the counts of five lists.
+const RESTORE_OVERHEAD: usize = 8 + 8 + 5 * 4;
+
+struct Chunk {
+    end: usize,
+    count: usize,
+    persistent: bool,
+}
+
+/// The first task of several to be woken.
+#[derive(Default)]
+struct Wakers {
+    first: Option<Waker>,
+    more: bool,
+}
+
+impl Wakers {
+    fn collect<Q: Queue>(&mut self, watch: &mut Watch<Q>) {
+        if self.first.is_none() {
+            self.first = watch.take_waker();
+        } else {
+            self.more |= watch.has_news() && watch.waker.is_some();
+        }
+    }
+}

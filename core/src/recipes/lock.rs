@@ -1,0 +1,239 @@
+//! A fair mutex, as Curator's `InterProcessMutex` lays it out.
+
+use core::fmt;
+
+use crate::client::{Claim, Client, Watcher};
+use crate::error::{Code, Error};
+use crate::path::{Path, PathBuf};
+use crate::recipes::place::{Place, Queue};
+use crate::recipes::race::race;
+use crate::session::{End, Status};
+use crate::wire::{Acl, Delete, GetChildNames, Op};
+
+/// What Curator, and the Go client, call the nodes of a mutex.
+const NAME: &str = "lock-";
+
+/// An exclusive lock below a node, among all clients that follow Curator's layout.
+///
+/// Contenders are served in the order in which they asked. The lock is not reentrant: a second
+/// [`acquire`](Self::acquire) waits for the first [`Guard`].
+#[derive(Clone)]
+pub struct Lock<C: Client> {
+    client: C,
+    path: C::Path,
+    data: &'static [u8],
+    acl: &'static [Acl<'static>],
+}
+
+impl<C: Client> fmt::Debug for Lock<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lock({})", self.path())
+    }
+}
+
+impl<C: Client> Lock<C> {
+    /// The lock at `path`, which becomes a container for the nodes of contenders.
+    ///
+    /// # Errors
+    /// [`Error::PathTooLong`] if there is no room for `path`.
+    pub fn new(client: C, path: Path<'_>) -> Result<Self, Error> {
+        let path = C::Path::try_from_parts(&[path.as_str()]).ok_or(Error::PathTooLong)?;
+        Ok(Self {
+            client,
+            path,
+            data: &[],
+            acl: Acl::OPEN,
+        })
+    }
+
+    /// Writes `data` into the nodes of contenders, for others to see who they are.
+    pub const fn with_data(mut self, data: &'static [u8]) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Puts `acl` on every node that the lock creates, instead of leaving them open to the world.
+    pub const fn with_acl(mut self, acl: &'static [Acl<'static>]) -> Self {
+        self.acl = acl;
+        self
+    }
+
+    /// Where the lock is.
+    pub fn path(&self) -> Path<'_> {
+        self.path.as_path()
+    }
+
+    /// Waits for the lock.
+    ///
+    /// The place in the queue is kept over reconnections. If the session is lost the wait starts
+    /// again at the end of the queue, in the next session.
+    ///
+    /// # Errors
+    /// [`Error::NotSent`] when the client is over; what the server says otherwise, such as
+    /// [`Code::NoAuth`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future at any time gives the place in the queue, or the lock, back.
+    pub async fn acquire(&self) -> Result<Guard<C>, Error> {
+        loop {
+            match self.attempt().await {
+                Ok(Some(guard)) => return Ok(guard),
+                Ok(None) => {}
+                // The session of the attempt is over. Is the client?
+                Err(Error::NotSent(End::Expired)) if self.client.status().state.end().is_none() => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Option<Guard<C>>, Error> {
+        let queue = Queue {
+            path: self.path(),
+            name: NAME,
+            data: self.data,
+            acl: self.acl,
+        };
+        let place = Place::join(&self.client, queue).await?;
+        match place.turn(queue).await? {
+            Some(status) => Ok(Some(Guard { place, status })),
+            None => {
+                place.claim.settle();
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A held lock. Dropping it releases the lock in the background.
+///
+/// A lock is only held for sure until [`valid_until`](Self::valid_until), and a process may be
+/// stopped at any instruction. Protect what must never see two holders by the
+/// [fencing token](Self::fencing_token), or write through a transaction with
+/// [`check`](Self::check).
+pub struct Guard<C: Client> {
+    place: Place<C>,
+    /// The session when the lock was granted.
+    status: Status,
+}
+
+impl<C: Client> fmt::Debug for Guard<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Guard({}, fencing token {:#x})",
+            self.path(),
+            self.fencing_token()
+        )
+    }
+}
+
+impl<C: Client> Guard<C> {
+    /// The node that holds the lock.
+    pub fn path(&self) -> Path<'_> {
+        self.place.claim.path()
+    }
+
+    /// A number that grows from holder to holder: the transaction that created the node.
+    ///
+    /// Unlike the number in the node's name it also grows when the lock's parent is deleted and made
+    /// anew.
+    pub const fn fencing_token(&self) -> i64 {
+        self.place.czxid
+    }
+
+    /// Whether the lock is held, as far as this process can know without asking.
+    ///
+    /// It looks at the clock, so that a process that was stopped learns here that its time is over.
+    /// Once false it stays false, even if the session should turn out to have survived.
+    pub fn is_held(&self) -> bool {
+        self.holds(self.place.client.status())
+    }
+
+    fn holds(&self, status: Status) -> bool {
+        status.epoch == self.status.epoch
+            && status.lapses == self.status.lapses
+            && status.state.end().is_none()
+    }
+
+    /// Until when no other client can hold the lock, by the application's clock; `None` once it may
+    /// have been lost. It moves on for as long as servers answer.
+    ///
+    /// That the node is deleted by hand is not foreseen.
+    pub fn valid_until(&self) -> Option<C::Time> {
+        let client = &self.place.client;
+        let (_, lease) = client.lease();
+        lease
+            .filter(|_| self.is_held())
+            .map(|lease| client.time(lease))
+    }
+
+    /// Waits until the lock may have been lost: the session's lease ran out, the session is over, or
+    /// the node was deleted.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
+    pub async fn lost(&self) {
+        race(self.lapsed(), self.deleted()).await;
+    }
+
+    async fn lapsed(&self) {
+        let mut status = self.place.client.status();
+        while self.holds(status) {
+            status = self.place.client.changed(status).await;
+        }
+    }
+
+    async fn deleted(&self) {
+        loop {
+            match self
+                .place
+                .client
+                .watch(GetChildNames { path: self.path() })
+                .await
+            {
+                Ok((names, mut watcher)) => {
+                    drop(names);
+                    watcher.next().await;
+                }
+                Err(Error::ConnectionLost) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// A condition for a [transaction](crate::wire::Multi): that the lock is held. Whatever is
+    /// written together with it is written by the holder or not at all.
+    pub fn check(&self) -> Op<'_> {
+        Op::Check {
+            path: self.path(),
+            version: None,
+        }
+    }
+
+    /// Releases the lock and waits until the server agrees.
+    ///
+    /// # Errors
+    /// The release is not acknowledged. It goes on in the background for as long as the session
+    /// lives.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves the release to the background.
+    pub async fn release(self) -> Result<(), Error> {
+        let Place { client, claim, .. } = self.place;
+        match client
+            .call(Delete {
+                path: claim.path(),
+                version: None,
+            })
+            .await
+        {
+            // With its session the node goes too.
+            Ok(()) | Err(Error::Server(Code::NoNode) | Error::NotSent(End::Expired)) => {
+                claim.settle();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

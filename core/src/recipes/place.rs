@@ -1,0 +1,255 @@
+//! A place in a queue of sequential nodes: the one algorithm beneath all locks.
+
+use crate::client::{Claim, Client, Watcher};
+use crate::error::{Code, Error};
+use crate::path::{Path, PathBuf, sequence};
+use crate::recipes::create_parents;
+use crate::recipes::reaper::{child, find};
+use crate::session::Status;
+use crate::wire::{Acl, Create, CreateMode, Exists, GetChildNames};
+
+/// The queue to stand in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue<'a> {
+    pub(super) path: Path<'a>,
+    /// What the name of every contender ends with, before its number.
+    pub(super) name: &'a str,
+    pub(super) data: &'a [u8],
+    pub(super) acl: &'a [Acl<'a>],
+}
+
+/// An own node in a queue, and the session it belongs to.
+pub(super) struct Place<C: Client> {
+    /// Fails every call once the session is over.
+    pub(super) client: C,
+    pub(super) claim: C::Claim,
+    pub(super) czxid: i64,
+}
+
+impl<C: Client> Place<C> {
+    /// Joins the end of the queue.
+    pub(super) async fn join(client: &C, queue: Queue<'_>) -> Result<Self, Error> {
+        let (client, session, _) = client.session().await?;
+        let mut claim = client.claim(queue.path, queue.name)?;
+        loop {
+            let made = match create(&client, queue, &mut claim).await {
+                Ok(made) => Some(made),
+                Err(Error::Server(Code::NoNode)) => {
+                    create_parents(&client, queue.path, CreateMode::Container, queue.acl).await?;
+                    None
+                }
+                Err(Error::ConnectionLost) => look(&client, &mut claim).await?,
+                Err(error) => {
+                    // Unless it may have run there is nothing to clean up.
+                    if !error.may_have_run() {
+                        claim.settle();
+                    }
+                    return Err(error);
+                }
+            };
+            match made {
+                Some((owner, czxid)) if owner == session => {
+                    return Ok(Self {
+                        client,
+                        claim,
+                        czxid,
+                    });
+                }
+                // A node of another session under this claim's name cannot be; if it is, it is not ours.
+                Some(_) => return Err(Error::Server(Code::DataInconsistency)),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits until no contender is ahead. Returns the status before the look that found so: whatever
+    /// befell the session since is not part of it. `None` means that the own node is gone.
+    pub(super) async fn turn(&self, queue: Queue<'_>) -> Result<Option<Status>, Error> {
+        loop {
+            let status = self.client.status();
+            let names = match self.client.retry(GetChildNames { path: queue.path }).await {
+                Err(error) if error.is_no_node() => return Ok(None),
+                names => names?,
+            };
+            let standing = standing(names.iter(), self.claim.path().name(), queue.name);
+            let ahead = standing.map(|name| child::<C::Path>(queue.path, name));
+            drop(names);
+            match ahead {
+                Standing::First => return Ok(Some(status)),
+                Standing::Gone => return Ok(None),
+                Standing::Behind(ahead) => self.wait_for(ahead?.as_path()).await?,
+            }
+        }
+    }
+
+    /// Waits for a sign that `ahead` may be gone.
+    async fn wait_for(&self, ahead: Path<'_>) -> Result<(), Error> {
+        // The children of an ephemeral are few: none. Unlike its data they fit any buffer, and unlike
+        // `exists` the read leaves no watch behind where the node is gone already.
+        match self.client.watch(GetChildNames { path: ahead }).await {
+            Ok((names, mut watcher)) => {
+                drop(names);
+                watcher.next().await;
+                Ok(())
+            }
+            Err(Error::ConnectionLost | Error::Server(Code::NoNode)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Creates the node; returns its owner and czxid.
+async fn create<C: Client>(
+    client: &C,
+    queue: Queue<'_>,
+    claim: &mut C::Claim,
+) -> Result<(i64, i64), Error> {
+    let Queue { data, acl, .. } = queue;
+    let created = client
+        .call(Create {
+            path: claim.path(),
+            data,
+            mode: CreateMode::EphemeralSequential,
+            acl,
+        })
+        .await?;
+    let stat = created.stat();
+    claim.created(created.path())?;
+    Ok((stat.ephemeral_owner, stat.czxid))
+}
+
+/// Looks for the node of a create whose reply was lost.
+async fn look<C: Client>(client: &C, claim: &mut C::Claim) -> Result<Option<(i64, i64)>, Error> {
+    loop {
+        let found = match find::<C, C::Path>(client, claim.path()).await {
+            Err(Error::ConnectionLost) => continue,
+            found => found?,
+        };
+        let Some(path) = found else { return Ok(None) };
+        match client
+            .retry(Exists {
+                path: path.as_path(),
+            })
+            .await
+        {
+            Ok(stat) => {
+                claim.created(path.as_path())?;
+                return Ok(Some((stat.ephemeral_owner, stat.czxid)));
+            }
+            Err(error) if error.is_no_node() => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Where an own node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing<T> {
+    First,
+    Behind(T),
+    Gone,
+}
+
+impl<T> Standing<T> {
+    fn map<U>(self, map: impl FnOnce(T) -> U) -> Standing<U> {
+        match self {
+            Self::First => Standing::First,
+            Self::Behind(ahead) => Standing::Behind(map(ahead)),
+            Self::Gone => Standing::Gone,
+        }
+    }
+}
+
+/// Finds the contender just ahead of `own` among `names`, those that end with `suffix` and a number.
+///
+/// Numbers are compared as they wrap around: a parent that has had 2^31 children goes on at the
+/// smallest number.
+fn standing<'n>(
+    names: impl Iterator<Item = &'n str>,
+    own: &str,
+    suffix: &str,
+) -> Standing<&'n str> {
+    let number = |name: &str| {
+        sequence(name)
+            .filter(|(stem, _)| stem.ends_with(suffix))
+            .map(|(_, number)| number)
+    };
+    let Some(mine) = number(own) else {
+        return Standing::Gone;
+    };
+    let (mut found, mut nearest) = (false, None::<(i32, &str)>);
+    for name in names {
+        found |= name == own;
+        let Some(theirs) = number(name) else { continue };
+        let distance = mine.wrapping_sub(theirs);
+        if distance > 0 && nearest.is_none_or(|(least, _)| distance < least) {
+            nearest = Some((distance, name));
+        }
+    }
+    match nearest {
+        _ if !found => Standing::Gone,
+        Some((_, name)) => Standing::Behind(name),
+        None => Standing::First,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stand<'n>(names: &[&'n str], own: &str) -> Standing<&'n str> {
+        standing(names.iter().copied(), own, "lock-")
+    }
+
+    #[test]
+    fn the_nearest_contender_ahead_counts() {
+        let names = [
+            "_c_b-lock-0000000003",
+            "_c_a-lock-0000000001",
+            "_c_c-lock-0000000007",
+            "_c_d-lock-0000000005",
+        ];
+        assert_eq!(
+            stand(&names, "_c_d-lock-0000000005"),
+            Standing::Behind("_c_b-lock-0000000003")
+        );
+        assert_eq!(stand(&names, "_c_a-lock-0000000001"), Standing::First);
+        assert_eq!(stand(&names, "_c_x-lock-0000000009"), Standing::Gone);
+    }
+
+    #[test]
+    fn foreign_and_crafted_names_are_no_contenders() {
+        let names = [
+            "config",
+            "é0000000001",
+            "lock-é0000000000",
+            "_c_",
+            "-0000000001",
+            "other-0000000000",
+            "lock-",
+            "a-lock-0000000002",
+        ];
+        assert_eq!(stand(&names, "a-lock-0000000002"), Standing::First);
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let names = [
+            "a-lock-2147483647",
+            "b-lock--2147483648",
+            "c-lock--2147483647",
+        ];
+        assert_eq!(stand(&names, names[0]), Standing::First);
+        assert_eq!(stand(&names, names[1]), Standing::Behind(names[0]));
+        assert_eq!(stand(&names, names[2]), Standing::Behind(names[1]));
+    }
+
+    #[test]
+    fn names_of_other_clients_contend() {
+        let names = [
+            "_c_0123456789abcdef0123456789abcdef-lock-0000000004",
+            "_c_a-lock-0000000005",
+        ];
+        assert_eq!(stand(&names, names[1]), Standing::Behind(names[0]));
+    }
+}

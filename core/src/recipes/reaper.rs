@@ -1,0 +1,79 @@
+//! The reaper: deletes the ephemerals that nobody wants any more.
+
+use crate::client::Client;
+use crate::error::{Code, Error};
+use crate::hub::Orphan;
+use crate::path::{Path, PathBuf};
+use crate::wire::{Delete, GetChildNames, Sync};
+
+/// Deletes orphans for ever. Every transport's driver runs it beside its I/O.
+///
+/// # Cancel safety
+/// An orphan whose deletion was cancelled is taken up again by the next reaper.
+pub async fn reap<C: Client>(client: C) {
+    loop {
+        let orphan = client.orphan().await;
+        let done = clean(&client.pinned(orphan.epoch), &orphan).await;
+        match done {
+            // A new connection may go to a server that serves writes.
+            Err(Error::ConnectionLost | Error::Server(Code::NotReadOnly)) => {
+                let status = client.status();
+                if status.state.is_connected() && done == Err(Error::Server(Code::NotReadOnly)) {
+                    client.changed(status).await;
+                }
+            }
+            // Whatever else the server says, it will say again; the node ends with its session.
+            _ => client.reaped(&orphan),
+        }
+    }
+}
+
+async fn clean<C: Client>(client: &C, orphan: &Orphan<C::Path>) -> Result<(), Error> {
+    let begin = orphan.path.as_path();
+    if orphan.known {
+        return delete(client, begin).await;
+    }
+    match find::<C, C::Path>(client, begin).await? {
+        Some(path) => delete(client, path.as_path()).await,
+        None => Ok(()),
+    }
+}
+
+async fn delete<C: Client>(client: &C, path: Path<'_>) -> Result<(), Error> {
+    match client
+        .call(Delete {
+            path,
+            version: None,
+        })
+        .await
+    {
+        Err(error) if !error.is_no_node() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The node whose path begins with `begin`, if its create has run.
+///
+/// The order of requests puts this behind the create. After a reconnection that does not help, but
+/// then a create that has not run by the time of the sync never will: the servers refuse it, as the
+/// session has moved.
+pub(super) async fn find<C: Client, P: PathBuf>(
+    client: &C,
+    begin: Path<'_>,
+) -> Result<Option<P>, Error> {
+    let parent = begin.parent().unwrap_or(Path::ROOT);
+    client.call(Sync { path: parent }).await?;
+    let names = match client.call(GetChildNames { path: parent }).await {
+        Err(error) if error.is_no_node() => return Ok(None),
+        names => names?,
+    };
+    match names.iter().find(|name| name.starts_with(begin.name())) {
+        Some(name) => child(parent, name).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The path of a child, by a name that a server gave.
+pub(super) fn child<P: PathBuf>(parent: Path<'_>, name: &str) -> Result<P, Error> {
+    parent.join(name).map_err(|_| Error::PathTooLong)
+}

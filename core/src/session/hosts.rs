@@ -1,0 +1,158 @@
+//! Which server to try next, and when.
+
+use core::time::Duration;
+
+use super::config::BadConfig;
+use crate::connect_string::MAX_HOSTS;
+use crate::rng::Rng;
+
+/// The place of a server in the list that the transport was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostIndex(u8);
+
+impl HostIndex {
+    /// The place, counted from zero.
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A round through all servers, shuffled once.
+#[derive(Clone, Debug)]
+pub(super) struct Hosts {
+    order: [u8; MAX_HOSTS],
+    count: u8,
+    next: u8,
+}
+
+impl Hosts {
+    pub(super) fn new(count: usize, shuffle: bool, rng: &mut Rng) -> Result<Self, BadConfig> {
+        if count == 0 || count > MAX_HOSTS {
+            return Err(BadConfig::Hosts { count });
+        }
+        let mut order = core::array::from_fn(|place| place as u8);
+        if shuffle {
+            (1..count).for_each(|last| order.swap(last, rng.up_to(last as u64) as usize));
+        }
+        Ok(Self {
+            order,
+            count: count as u8,
+            next: 0,
+        })
+    }
+
+    pub(super) const fn count(&self) -> u32 {
+        self.count as u32
+    }
+
+    /// The next server of the round.
+    pub(super) fn next(&mut self) -> HostIndex {
+        let host = self.peek();
+        self.next = (self.next + 1) % self.count;
+        host
+    }
+
+    pub(super) fn peek(&self) -> HostIndex {
+        HostIndex(self.order.get(usize::from(self.next)).copied().unwrap_or(0))
+    }
+
+    /// Makes `host` the next one.
+    pub(super) fn prefer(&mut self, host: HostIndex) {
+        let place = self.order.iter().position(|&at| at == host.0).unwrap_or(0);
+        self.next = place as u8;
+    }
+}
+
+/// The pauses between attempts to connect: exponential, capped, each drawn evenly from zero up to
+/// its bound ("full jitter"), so that the clients of a failed server do not return as one.
+///
+/// The bound doubles with each round through all servers. While a session may still be saved, it is
+/// at most an eighth of the session's timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The bound of the first pause.
+    pub base: Duration,
+    /// The bound that later pauses never exceed.
+    pub cap: Duration,
+    /// How long a connection must have served before the bounds start from `base` again.
+    pub stable: Duration,
+}
+
+impl Backoff {
+    /// One second, growing to ten, forgotten after ten seconds of service.
+    pub const DEFAULT: Self = Self {
+        base: Duration::from_secs(1),
+        cap: Duration::from_secs(10),
+        stable: Duration::from_secs(10),
+    };
+
+    /// The pause before the attempt after `rounds` fruitless rounds.
+    pub(super) fn pause(&self, rounds: u32, saving: Option<Duration>, rng: &mut Rng) -> Duration {
+        let grown = self.base.saturating_mul(1 << rounds.min(20)).min(self.cap);
+        let bound = saving.map_or(grown, |timeout| grown.min(timeout / 8));
+        let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(rng.up_to(micros))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_visits_every_server_once() {
+        for count in 1..=MAX_HOSTS {
+            let mut hosts = Hosts::new(count, true, &mut Rng::new(count as u64)).unwrap();
+            let mut seen = [0; MAX_HOSTS];
+            (0..2 * count).for_each(|_| seen[hosts.next().get()] += 1);
+            assert!(seen[..count].iter().all(|&times| times == 2));
+        }
+    }
+
+    #[test]
+    fn every_server_starts_some_round() {
+        let firsts = |host| {
+            (0..64).any(|seed| {
+                Hosts::new(5, true, &mut Rng::new(seed))
+                    .unwrap()
+                    .peek()
+                    .get()
+                    == host
+            })
+        };
+        assert!((0..5).all(firsts));
+        assert_eq!(
+            Hosts::new(5, false, &mut Rng::new(9)).unwrap().peek().get(),
+            0
+        );
+    }
+
+    #[test]
+    fn counts_out_of_range_are_refused() {
+        for count in [0, MAX_HOSTS + 1] {
+            assert_eq!(
+                Hosts::new(count, true, &mut Rng::new(0)).unwrap_err(),
+                BadConfig::Hosts { count }
+            );
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_the_cap_and_fill_their_range() {
+        let mut rng = Rng::new(1);
+        let mut longest = |rounds, saving| {
+            (0..500)
+                .map(|_| Backoff::DEFAULT.pause(rounds, saving, &mut rng))
+                .max()
+                .unwrap()
+        };
+        let near = |longest: Duration, bound| longest <= bound && longest > bound.mul_f32(0.9);
+        assert!(near(longest(0, None), Duration::from_secs(1)));
+        assert!(near(longest(2, None), Duration::from_secs(4)));
+        assert!(near(longest(u32::MAX, None), Duration::from_secs(10)));
+        assert!(near(
+            longest(9, Some(Duration::from_secs(8))),
+            Duration::from_secs(1)
+        ));
+    }
+}

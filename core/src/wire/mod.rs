@@ -1,0 +1,56 @@
+//! The ZooKeeper client protocol: frames, records and operations, encoded and decoded in place.
+//!
+//! Nothing here allocates. Requests are structs of borrowed data that [encode](Request::encode)
+//! themselves into any [`Sink`]; responses are views over whatever buffer the reply lies in. The
+//! field order is that of ZooKeeper's `zookeeper.jute`.
+
+mod frame;
+mod jute;
+mod multi;
+mod ops;
+mod types;
+
+pub use frame::{
+    Connect, ConnectReply, Connected, Credential, FrameReader, ReplyHeader, RequestHeader, Step,
+    WatchEvent, frame, frame_len, set_watches, xid,
+};
+pub use jute::{Decoder, Encoder, Full, Items, Malformed, Record, Refused, Sink, SliceSink};
+pub use multi::*;
+pub use ops::*;
+pub use types::*;
+
+use crate::path::Path;
+
+/// An operation: how to encode it, and how to view its reply in any buffer.
+pub trait Request {
+    /// A view of the reply's body.
+    type Response<B: AsRef<[u8]>>;
+
+    /// The operation code of the request header.
+    fn op(&self) -> OpCode;
+
+    /// Appends the body that follows the request header.
+    fn encode(&self, out: &mut Encoder<'_>);
+
+    /// Views the body of a successful reply. Paths in it lose the leading `chroot`.
+    ///
+    /// # Errors
+    /// [`Malformed`] names the rule that the bytes break. Bytes left over are ignored, as servers
+    /// may append fields.
+    fn decode<B: AsRef<[u8]>>(body: B, chroot: &str) -> Result<Self::Response<B>, Malformed>;
+}
+
+/// A request that changes nothing, so that it may be sent again after a lost connection.
+pub trait Idempotent: Request {}
+
+/// A read that can leave a one-shot watch on its path.
+pub trait Watchable: Request {
+    /// The path that is read.
+    fn path(&self) -> Path<'_>;
+
+    /// The kind of watch that a successful reply leaves.
+    const WATCH: WatchKind;
+
+    /// The kind that a reply of "no node" leaves, if it leaves one.
+    const WATCH_ABSENT: Option<WatchKind> = None;
+}

@@ -1,0 +1,5 @@
+//! Test servers and harnesses for Docent.
+
+pub mod decode;
+pub mod peer;
+pub mod real;
