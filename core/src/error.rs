@@ -90,13 +90,17 @@ pub enum Error {
     #[error("{0}")]
     Server(Code),
     /// The request was sent, and the connection was lost before the answer came.
-    #[error("the connection was lost before the answer came; the operation may or may not have run")]
+    #[error(
+        "the connection was lost before the answer came; the operation may or may not have run"
+    )]
     ConnectionLost,
     /// The request was never sent and never will be.
     #[error("not sent: {0}")]
     NotSent(End),
     /// A bounded table or buffer is full.
-    #[error("not sent: a table or buffer of the client is full; wait for calls in flight, or raise the limits")]
+    #[error(
+        "not sent: a table or buffer of the client is full; wait for calls in flight, or raise the limits"
+    )]
     Full,
     /// The request is larger than a frame may be.
     #[error("not sent: the request has {size} bytes, and the limit is {limit}")]
@@ -113,7 +117,9 @@ pub enum Error {
         size: usize,
     },
     /// The server's answer breaks the protocol. Its connection is replaced.
-    #[error("the server's answer is malformed ({0}); the operation has run, and the connection is replaced")]
+    #[error(
+        "the server's answer is malformed ({0}); the operation has run, and the connection is replaced"
+    )]
     Malformed(Malformed),
     /// A path breaks the rules for paths.
     #[error("not sent: {0}")]
@@ -129,7 +135,10 @@ pub enum Error {
 impl Error {
     /// Whether the operation may have run although it failed.
     pub const fn may_have_run(self) -> bool {
-        matches!(self, Self::ConnectionLost | Self::ReplyTooLarge { .. } | Self::Malformed(_))
+        matches!(
+            self,
+            Self::ConnectionLost | Self::ReplyTooLarge { .. } | Self::Malformed(_)
+        )
     }
 
     /// Whether the server said that the node, or the parent of a node to be created, does not exist.

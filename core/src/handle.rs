@@ -90,22 +90,28 @@ impl<H: Share> Handle<H> {
         Ok(Reply::new(self.shared.clone(), id))
     }
 
-    /// Queues `request` when there is room, and waits for the body of its reply.
-    async fn exchange<R: Request>(
-        &self,
-        request: &R,
+    /// Sends `request` and waits for the reply, as [`Client::call`] does.
+    #[inline]
+    pub const fn exchange<'a, R: Request>(&'a self, request: &'a R) -> Exchange<'a, H, R> {
+        self.exchange_with(request, None)
+    }
+
+    #[inline]
+    const fn exchange_with<'a, R: Request>(
+        &'a self,
+        request: &'a R,
         watch: Option<Id>,
-    ) -> Result<R::Response<H::Body>, Error> {
+    ) -> Exchange<'a, H, R> {
+        let terms = Terms {
+            watch,
+            epoch: self.epoch,
+        };
         Exchange {
             shared: &self.shared,
             request,
-            terms: Terms {
-                watch,
-                epoch: self.epoch,
-            },
+            terms,
             stage: Stage::New,
         }
-        .await
     }
 
     async fn watch_with<R: Watchable>(
@@ -119,7 +125,7 @@ impl<H: Share> Handle<H> {
             shared: self.shared.clone(),
             id,
         };
-        Ok((self.exchange(&request, Some(id)).await, watcher))
+        Ok((self.exchange_with(&request, Some(id)).await, watcher))
     }
 }
 
@@ -139,7 +145,7 @@ impl<H: Share> Client for Handle<H> {
 
     #[inline]
     async fn call<R: Request>(&self, request: R) -> Result<R::Response<H::Body>, Error> {
-        self.exchange(&request, None).await
+        self.exchange(&request).await
     }
 
     async fn watch<R: Watchable>(
@@ -167,7 +173,8 @@ impl<H: Share> Client for Handle<H> {
             shared: self.shared.clone(),
             id,
         };
-        self.exchange(&AddWatch { path, mode }, Some(id)).await?;
+        self.exchange_with(&AddWatch { path, mode }, Some(id))
+            .await?;
         Ok(watcher)
     }
 
@@ -255,7 +262,11 @@ impl<H: Share> Drop for Wait<'_, H> {
 }
 
 /// A request on its way: queued when there is room, at the first poll if possible, and answered.
-struct Exchange<'a, H: Share, R> {
+///
+/// # Cancel safety
+/// Dropping it gives the reply up; the request may run all the same, unless it was never polled.
+#[must_use = "a request is sent when it is polled"]
+pub struct Exchange<'a, H: Share, R> {
     shared: &'a H,
     request: &'a R,
     terms: Terms,

@@ -239,7 +239,7 @@ impl Ensemble {
         self.order("pause", n);
     }
 
-    /// Lets a frozen member go on.
+    /// Lets a frozen member go on. One that led may think for a moment that it still does.
     ///
     /// # Panics
     /// If it cannot.

@@ -1,4 +1,5 @@
 //! The harnesses themselves: what they promise to the tests that use them.
+#![cfg(target_os = "linux")]
 
 use std::env;
 use std::io::{self, BufRead, BufReader, ErrorKind};

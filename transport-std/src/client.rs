@@ -514,7 +514,7 @@ impl Client {
     ) -> Result<R::Response<Bytes>, Error> {
         let request = request(checked(operation, path)?);
         self.handle
-            .call(request)
+            .exchange(&request)
             .await
             .map_err(|kind| Error::new(operation, Some(path), kind))
     }

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use docent_core::error::ProtocolError;
 use docent_core::handle::{Handle, act};
 use docent_core::hub::{Heap, HeapTx, Hub, Tx};
@@ -402,27 +402,39 @@ impl Connection {
         max: usize,
         wakers: &mut Vec<Waker>,
     ) -> Result<(), ProtocolError> {
+        if let Step::NeedMore { at_least } = self.frames.clone().step(&self.rx, max)? {
+            self.expect(at_least, max);
+            return Ok(());
+        }
+        // One shared buffer for all frames costs less than splitting them off one by one.
+        let received = self.rx.split().freeze();
+        let mut at = 0;
         loop {
-            let waker = match self.frames.step(&self.rx, max)? {
+            let waker = match self.frames.step(&received[at..], max)? {
                 Step::NeedMore { at_least } => {
-                    // Of a frame that has begun the length is known.
-                    if !self.rx.is_empty() {
-                        self.rx.reserve(at_least.min(max));
-                    }
+                    self.rx.extend_from_slice(&received[at..]);
+                    self.expect(at_least, max);
                     return Ok(());
                 }
                 Step::Skipping { n } => {
-                    self.rx.advance(n);
+                    at += n;
                     continue;
                 }
                 Step::Oversized { header, len } => hub.handle_oversized(now, header, len)?,
                 Step::Frame(range) => {
-                    self.rx.advance(range.start);
-                    let frame = self.rx.split_to(range.len()).freeze();
+                    let frame = received.slice(at + range.start..at + range.end);
+                    at += range.end;
                     hub.handle_frame(now, frame)?
                 }
             };
             wakers.extend(waker);
+        }
+    }
+
+    /// Makes room for the rest of a frame that has begun.
+    fn expect(&mut self, at_least: usize, max: usize) {
+        if !self.rx.is_empty() {
+            self.rx.reserve(at_least.min(max));
         }
     }
 }

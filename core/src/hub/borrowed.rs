@@ -171,18 +171,13 @@ impl<'d> Bodies for Pool<'d> {
 pub struct Table<'d, T>(&'d mut [Option<T>]);
 
 impl<T> Slots<T> for Table<'_, T> {
-    fn insert(&mut self, value: T) -> Result<usize, T> {
-        match self
-            .0
-            .iter_mut()
-            .enumerate()
-            .find(|(_, slot)| slot.is_none())
-        {
-            Some((index, slot)) => {
-                *slot = Some(value);
-                Ok(index)
-            }
-            None => Err(value),
+    fn vacancy(&self) -> Option<usize> {
+        self.0.iter().position(Option::is_none)
+    }
+
+    fn fill(&mut self, index: usize, value: T) {
+        if let Some(slot) = self.0.get_mut(index) {
+            *slot = Some(value);
         }
     }
 
@@ -399,6 +394,10 @@ impl Sink for FixedTx<'_> {
 impl Tx for FixedTx<'_> {
     fn bytes(&self) -> &[u8] {
         self.room.get(..self.len).unwrap_or_default()
+    }
+
+    fn capacity(&self) -> usize {
+        self.room.len()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Calls: what becomes of a request between submission and the taking of its reply.
 
+use core::mem;
 use core::num::NonZeroU32;
-use core::task::{Poll, Waker};
+use core::task::Waker;
 
 use super::storage::{Bodies, register};
 use crate::error::Error;
@@ -70,13 +71,15 @@ impl<B: Bodies> Call<B> {
         }
     }
 
-    /// Whether the reply is there to be taken; registers `waker` if not.
-    pub(super) fn poll(&mut self, waker: &Waker) -> Poll<()> {
-        match self.stage {
-            Stage::Done(_) => Poll::Ready(()),
-            _ => {
+    /// Takes the reply if it is there; registers `waker` if not.
+    #[inline]
+    pub(super) fn poll(&mut self, waker: &Waker) -> Option<Result<B::Body, Error>> {
+        match mem::replace(&mut self.stage, Stage::Moving) {
+            Stage::Done(result) => Some(result),
+            stage => {
+                self.stage = stage;
                 register(&mut self.waker, waker);
-                Poll::Pending
+                None
             }
         }
     }

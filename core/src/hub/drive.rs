@@ -136,10 +136,18 @@ impl<S: Storage> Hub<S> {
             return Err(self.broken(now, ProtocolError::UnexpectedXid(header.xid)));
         };
         self.parts.pending.pop();
+        self.session.handle_reply(now, &header);
         if let Some(watch) = watch {
             self.settle_watch(watch, header.err);
         }
-        let waker = call.and_then(|call| self.complete(call, finish));
+        let waker = match call {
+            Some(call) => self.complete(call, finish),
+            None => {
+                self.freed_room();
+                None
+            }
+        };
+        self.flush_unwatched();
         if header.err != 0 {
             self.session.handle_refusal(now, Code::from(header.err));
         }
@@ -165,7 +173,7 @@ impl<S: Storage> Hub<S> {
         self.session
             .requests_sent(now, u32::try_from(self.unsent).unwrap_or(u32::MAX));
         self.unsent = 0;
-        self.wake.room += 1;
+        self.freed_room();
         self.flush_unwatched();
         true
     }
@@ -247,27 +255,33 @@ impl<S: Storage> Hub<S> {
     /// Ends every request that was handed to the transport.
     fn fail_sent(&mut self) {
         while self.parts.pending.len() > self.unsent {
-            let Some(Pending { call, .. }) = self.parts.pending.pop() else {
+            let Some(pending) = self.parts.pending.pop() else {
                 break;
             };
-            if let Some(call) = call {
-                self.fail(call, Error::ConnectionLost);
-            }
+            self.fail_pending(pending, Error::ConnectionLost);
+        }
+        self.freed_room();
+    }
+
+    fn fail_pending(&mut self, Pending { call, watch, .. }: Pending, error: Error) {
+        if let Some(watch) = watch {
+            self.settle_watch(watch, Code::ConnectionLoss.number());
+        }
+        if let Some(call) = call {
+            self.fail(call, error);
         }
     }
 
     fn end_epoch(&mut self, end: End) {
         self.fail_sent();
-        while let Some(Pending { call, .. }) = self.parts.pending.pop() {
-            if let Some(call) = call {
-                self.fail(call, Error::NotSent(end));
-            }
+        while let Some(pending) = self.parts.pending.pop() {
+            self.fail_pending(pending, Error::NotSent(end));
         }
         self.unsent = 0;
         self.parts.tx.clear();
         self.lose_watches();
         self.drop_orphans();
-        self.wake.room += 1;
+        self.freed_room();
     }
 }
 

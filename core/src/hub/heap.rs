@@ -142,20 +142,35 @@ impl<T> Slab<T> {
     }
 }
 
+impl<T> Slab<T> {
+    #[inline]
+    fn forget(&mut self, index: usize) {
+        self.vacant.push(index as u32);
+        if self.vacant.len() == self.entries.len() && self.entries.len() > ROOMY {
+            self.entries = Vec::new();
+            self.vacant = Vec::new();
+        }
+    }
+}
+
 impl<T> Slots<T> for Slab<T> {
     #[inline]
-    fn insert(&mut self, value: T) -> Result<usize, T> {
-        if let Some(index) = self.vacant.pop()
-            && let Some(entry) = self.entries.get_mut(index as usize)
-        {
-            *entry = Some(value);
-            return Ok(index as usize);
+    fn vacancy(&self) -> Option<usize> {
+        match self.vacant.last() {
+            Some(&index) => Some(index as usize),
+            None => Some(self.entries.len()).filter(|&len| len < self.limit),
         }
-        if self.entries.len() >= self.limit {
-            return Err(value);
+    }
+
+    #[inline]
+    fn fill(&mut self, index: usize, value: T) {
+        match self.entries.get_mut(index) {
+            Some(entry) => {
+                *entry = Some(value);
+                self.vacant.pop();
+            }
+            None => self.entries.push(Some(value)),
         }
-        self.entries.push(Some(value));
-        Ok(self.entries.len() - 1)
     }
 
     #[inline]
@@ -166,12 +181,19 @@ impl<T> Slots<T> for Slab<T> {
     #[inline]
     fn remove(&mut self, index: usize) -> Option<T> {
         let value = self.entries.get_mut(index)?.take()?;
-        self.vacant.push(index as u32);
-        if self.vacant.len() == self.entries.len() && self.entries.len() > ROOMY {
-            self.entries = Vec::new();
-            self.vacant = Vec::new();
-        }
+        self.forget(index);
         Some(value)
+    }
+
+    #[inline]
+    fn vacate(&mut self, index: usize) {
+        if let Some(entry) = self.entries.get_mut(index)
+            && entry.is_some()
+        {
+            // In place, as an entry may be large.
+            *entry = None;
+            self.forget(index);
+        }
     }
 
     fn bound(&self) -> usize {
@@ -391,6 +413,11 @@ impl Tx for HeapTx {
     #[inline]
     fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.limit
     }
 }
 

@@ -30,14 +30,19 @@ use core::mem;
 use core::task::{Poll, Waker};
 
 pub use borrowed::{
-    BYTES_PER_PATH, BoardPath, Borrowed, Buffers, FixedTx, Loan, Pool, Queue, Resources, Ring, Table, Turns, WatchSlot, WatchTable,
+    BYTES_PER_PATH, BoardPath, Borrowed, Buffers, FixedTx, Loan, Pool, Queue, Resources, Ring,
+    Table, Turns, WatchSlot, WatchTable,
 };
 pub use calls::{Call, Id, Pending};
-pub use claims::{Claimed, Orphan};
 pub(crate) use claims::{ClaimTicket, NewClaim};
+pub use claims::{Claimed, Orphan};
 #[cfg(feature = "alloc")]
-pub use heap::{Heap, HeapAuths, HeapEvents, HeapTx, HeapWaiters, HeapWatches, Limited, Limits, Shared, Slab};
-pub use storage::{Auths, Bodies, Events as EventQueue, Fifo, Parts, Slots, Storage, Tx, Waiters, Watches};
+pub use heap::{
+    Heap, HeapAuths, HeapEvents, HeapTx, HeapWaiters, HeapWatches, Limited, Limits, Shared, Slab,
+};
+pub use storage::{
+    Auths, Bodies, Events as EventQueue, Fifo, Parts, Slots, Storage, Tx, Waiters, Watches,
+};
 pub use watches::{Change, Watch};
 
 use crate::error::Error;
@@ -64,6 +69,8 @@ pub struct Hub<S: Storage> {
     driver: Option<Waker>,
     reaper: Option<Waker>,
     wake: Wake,
+    /// Whether tasks may be waiting for room.
+    contended: bool,
     /// A task that lost its place among the waiting ones, and must ask for it again.
     evicted: Option<Waker>,
     /// Watches that nobody looks at any more while the server still has them.
@@ -89,9 +96,17 @@ struct Wake {
 
 impl Wake {
     const fn any(&self) -> bool {
-        self.driver || self.reaper || self.state || self.room > 0 || self.calls.is_some() || self.watches.is_some()
+        self.driver
+            || self.reaper
+            || self.state
+            || self.room > 0
+            || self.calls.is_some()
+            || self.watches.is_some()
     }
 }
+
+/// Bytes of the frame of an addWatch, but for its path.
+const ADD_WATCH: usize = 4 + 8 + 4 + 4;
 
 /// What comes with a request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,6 +131,7 @@ impl<S: Storage> Hub<S> {
             driver: None,
             reaper: None,
             wake: Wake::default(),
+            contended: false,
             evicted: None,
             unwatching: 0,
             orphaned: 0,
@@ -159,30 +175,31 @@ impl<S: Storage> Hub<S> {
     /// Nothing was queued, and the request will never run: [`Error::Full`] if there is no room now
     /// (see [`poll_room`](Self::poll_room)), [`Error::TooLarge`], or [`Error::NotSent`] once the
     /// session is over.
-    pub fn submit<R: Request>(&mut self, request: &R, terms: Terms, waker: Option<&Waker>) -> Result<Id, Error> {
+    pub fn submit<R: Request>(
+        &mut self,
+        request: &R,
+        terms: Terms,
+        waker: Option<&Waker>,
+    ) -> Result<Id, Error> {
         self.admit(terms.epoch)?;
+        let index = self.parts.calls.vacancy().ok_or(Error::Full)?;
+        let call = Id::new(index).ok_or(Error::Full)?;
         let room = self.parts.bodies.reserve().ok_or(Error::Full)?;
-        let index = match self.parts.calls.insert(Call::new(room, waker)) {
-            Ok(index) => index,
-            Err(call) => {
-                self.discard(call);
-                return Err(Error::Full);
-            }
-        };
-        let submitted = Id::new(index).ok_or(Error::Full).and_then(|call| {
-            self.enqueue(request, Some(call), terms.watch)?;
-            Ok(call)
-        });
-        if submitted.is_err()
-            && let Some(call) = self.parts.calls.remove(index)
-        {
-            self.discard(call);
+        if let Err(error) = self.enqueue(request, Some(call), terms.watch) {
+            self.parts.bodies.release(room);
+            return Err(error);
         }
-        submitted
+        self.parts.calls.fill(index, Call::new(room, waker));
+        Ok(call)
     }
 
     /// Encodes a request that may set `watch`.
-    fn enqueue<R: Request>(&mut self, request: &R, call: Option<Id>, watch: Option<Id>) -> Result<(), Error> {
+    fn enqueue<R: Request>(
+        &mut self,
+        request: &R,
+        call: Option<Id>,
+        watch: Option<Id>,
+    ) -> Result<(), Error> {
         let start = self.parts.tx.len();
         self.encode(request, call, watch)?;
         let covered = watch.and_then(|watch| self.persistent_beside(watch));
@@ -191,24 +208,57 @@ impl<S: Storage> Hub<S> {
             // persistent one back, whose events also serve the one-shot one.
             && let Err(error) = self.encode(&AddWatch { path: path.as_path(), mode }, None, None)
         {
+            let size =
+                self.parts.tx.len() - start + self.chroot().len() + path.as_ref().len() + ADD_WATCH;
+            let limit = self.parts.tx.capacity();
             self.parts.tx.truncate(start);
             self.parts.pending.unpush();
             self.unsent -= 1;
-            return Err(error);
+            // What both do not fit when it is empty, they never will.
+            return Err(if size > limit {
+                Error::TooLarge { size, limit }
+            } else {
+                error
+            });
         }
-        self.wake.driver |= self.session.may_send();
+        if let Some(watch) = watch {
+            self.expect_watch(watch);
+        }
+        self.wake.driver |= self.driver.is_some() && self.session.may_send();
         Ok(())
     }
 
-    fn encode<R: Request>(&mut self, request: &R, call: Option<Id>, watch: Option<Id>) -> Result<(), Error> {
+    fn encode<R: Request>(
+        &mut self,
+        request: &R,
+        call: Option<Id>,
+        watch: Option<Id>,
+    ) -> Result<(), Error> {
         let xid = self.session.next_xid();
-        self.parts.pending.push(Pending { xid, call, watch }).map_err(|_| Error::Full)?;
-        let limit = self.session.config().max_request;
+        self.parts
+            .pending
+            .push(Pending { xid, call, watch })
+            .map_err(|_| Error::Full)?;
+        let limit = self
+            .session
+            .config()
+            .max_request
+            .min(self.parts.tx.capacity().saturating_sub(4));
         let body = |out: &mut Encoder<'_>| {
-            RequestHeader { xid, op: request.op() }.encode(out);
+            RequestHeader {
+                xid,
+                op: request.op(),
+            }
+            .encode(out);
             request.encode(out);
         };
-        match frame(&mut self.parts.tx, limit, self.parts.chroot.as_ref(), watch.is_some(), body) {
+        match frame(
+            &mut self.parts.tx,
+            limit,
+            self.parts.chroot.as_ref(),
+            watch.is_some(),
+            body,
+        ) {
             Ok(()) => {
                 self.unsent += 1;
                 Ok(())
@@ -225,39 +275,46 @@ impl<S: Storage> Hub<S> {
             return Err(Error::NotSent(end));
         }
         match epoch {
-            Some(epoch) if epoch != self.seen.epoch => Err(Error::NotSent(crate::session::End::Expired)),
+            Some(epoch) if epoch != self.seen.epoch => {
+                Err(Error::NotSent(crate::session::End::Expired))
+            }
             _ => Ok(()),
         }
     }
 
     /// The reply of `call`; takes it once it is there, which ends the call.
+    #[inline]
     pub fn poll_reply(&mut self, call: Id, waker: &Waker) -> Poll<Result<BodyOf<S>, Error>> {
         let Some(slot) = self.parts.calls.get_mut(call.index()) else {
             return Poll::Ready(Err(Error::ConnectionLost));
         };
-        if slot.poll(waker).is_pending() {
+        let Some(result) = slot.poll(waker) else {
             return Poll::Pending;
-        }
-        let result = match self.parts.calls.remove(call.index()) {
-            Some(Call { stage: Stage::Done(result), .. }) => result,
-            _ => Err(Error::ConnectionLost),
         };
-        self.wake.room += 1;
+        self.parts.calls.vacate(call.index());
+        self.freed_room();
         Poll::Ready(result)
     }
 
     /// Nobody waits for `call` any more. It may run all the same.
     pub fn abandon(&mut self, call: Id) {
-        let Some(slot) = self.parts.calls.get_mut(call.index()) else { return };
+        let Some(slot) = self.parts.calls.get_mut(call.index()) else {
+            return;
+        };
         match mem::replace(&mut slot.stage, Stage::Moving) {
             // The place stays taken until the reply has come by, for the order of replies.
-            Stage::Waiting(room) => *slot = Call { stage: Stage::Abandoned(room), waker: None },
+            Stage::Waiting(room) => {
+                *slot = Call {
+                    stage: Stage::Abandoned(room),
+                    waker: None,
+                }
+            }
             stage => {
                 slot.stage = stage;
                 if let Some(call) = self.parts.calls.remove(call.index()) {
                     self.discard(call);
                 }
-                self.wake.room += 1;
+                self.freed_room();
             }
         }
     }
@@ -273,11 +330,15 @@ impl<S: Storage> Hub<S> {
     /// Takes back the room of a body that has been read.
     pub fn recycle(&mut self, body: BodyOf<S>) {
         self.parts.bodies.recycle(body);
-        self.wake.room += 1;
+        self.freed_room();
     }
 
     /// Ends `call` with `finish`'s result, and returns the waker of its task.
-    fn complete(&mut self, call: Id, finish: impl FnOnce(RoomOf<S>) -> Finished<S>) -> Option<Waker> {
+    fn complete(
+        &mut self,
+        call: Id,
+        finish: impl FnOnce(RoomOf<S>) -> Finished<S>,
+    ) -> Option<Waker> {
         let slot = self.parts.calls.get_mut(call.index())?;
         match mem::replace(&mut slot.stage, Stage::Moving) {
             Stage::Waiting(room) => {
@@ -294,7 +355,7 @@ impl<S: Storage> Hub<S> {
                 if let Some(call) = self.parts.calls.remove(call.index()) {
                     self.discard(Call { stage, ..call });
                 }
-                self.wake.room += 1;
+                self.freed_room();
                 waker
             }
         }
@@ -311,10 +372,19 @@ impl<S: Storage> Hub<S> {
 
     // ---- waiting ----
 
+    /// A place became free that somebody may wait for.
+    #[inline]
+    const fn freed_room(&mut self) {
+        if self.contended {
+            self.wake.room += 1;
+        }
+    }
+
     /// Registers a task to be woken when a request may fit that was [refused](Error::Full) before.
     /// `ticket` is the task's place in the queue; [forget](Self::forget_room) it when done.
     pub fn await_room(&mut self, ticket: &mut Option<u64>, waker: &Waker) {
         let ticket = *ticket.get_or_insert_with(|| Self::ticket(&mut self.next_ticket));
+        self.contended = true;
         let evicted = self.parts.room.set(ticket, waker);
         self.evicted = evicted.or_else(|| self.evicted.take());
     }
@@ -322,12 +392,18 @@ impl<S: Storage> Hub<S> {
     /// Gives up a place in the queue for room. If its turn had come, it passes to the next.
     pub fn forget_room(&mut self, ticket: u64) {
         if !self.parts.room.remove(ticket) {
-            self.wake.room += 1;
+            self.freed_room();
         }
     }
 
     /// Waits until the status differs from `since`; see [`await_room`](Self::await_room) for `ticket`.
-    pub fn poll_changed(&mut self, since: Status, ticket: &mut Option<u64>, waker: &Waker, now: Instant) -> Poll<Status> {
+    pub fn poll_changed(
+        &mut self,
+        since: Status,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+        now: Instant,
+    ) -> Poll<Status> {
         let status = self.status(now);
         if status != since {
             return Poll::Ready(status);
@@ -340,7 +416,12 @@ impl<S: Storage> Hub<S> {
     ///
     /// # Errors
     /// [`Error::NotSent`] if the client is over, by a refusal of the credential or otherwise.
-    pub fn poll_auth(&mut self, place: u16, ticket: &mut Option<u64>, waker: &Waker) -> Poll<Result<(), Error>> {
+    pub fn poll_auth(
+        &mut self,
+        place: u16,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<(), Error>> {
         if let Some(end) = self.session.status().state.end() {
             return Poll::Ready(Err(Error::NotSent(end)));
         }
@@ -388,7 +469,11 @@ impl<S: Storage> Hub<S> {
     /// A task to be woken once the lock is released. Ask until there is none.
     #[inline]
     pub fn poll_waker(&mut self) -> Option<Waker> {
-        if self.wake.any() || self.evicted.is_some() { self.due_waker() } else { None }
+        if self.wake.any() || self.evicted.is_some() {
+            self.due_waker()
+        } else {
+            None
+        }
     }
 
     fn due_waker(&mut self) -> Option<Waker> {
@@ -403,7 +488,11 @@ impl<S: Storage> Hub<S> {
             return Some(reaper);
         }
         let evicted = self.evicted.take();
-        evicted.or_else(|| self.room_waker()).or_else(|| self.call_waker()).or_else(|| self.watch_waker()).or_else(|| self.state_waker())
+        evicted
+            .or_else(|| self.room_waker())
+            .or_else(|| self.call_waker())
+            .or_else(|| self.watch_waker())
+            .or_else(|| self.state_waker())
     }
 
     fn room_waker(&mut self) -> Option<Waker> {
@@ -411,6 +500,8 @@ impl<S: Storage> Hub<S> {
         let waker = if due > 0 { self.parts.room.pop() } else { None };
         if waker.is_some() {
             self.wake.room = due - 1;
+        } else if due > 0 {
+            self.contended = false;
         }
         waker
     }
@@ -430,7 +521,11 @@ impl<S: Storage> Hub<S> {
     fn watch_waker(&mut self) -> Option<Waker> {
         let from = self.wake.watches.take()?;
         for index in from..self.parts.watches.bound() {
-            let waker = self.parts.watches.get_mut(index).and_then(|(_, watch)| watch.take_waker());
+            let waker = self
+                .parts
+                .watches
+                .get_mut(index)
+                .and_then(|(_, watch)| watch.take_waker());
             if waker.is_some() {
                 self.wake.watches = Some(index + 1);
                 return waker;
@@ -440,7 +535,11 @@ impl<S: Storage> Hub<S> {
     }
 
     fn state_waker(&mut self) -> Option<Waker> {
-        let waker = if self.wake.state { self.parts.state.pop() } else { None };
+        let waker = if self.wake.state {
+            self.parts.state.pop()
+        } else {
+            None
+        };
         self.wake.state = waker.is_some();
         waker
     }

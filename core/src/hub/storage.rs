@@ -75,12 +75,24 @@ pub trait Bodies {
 
 /// A table whose entries stay where they are.
 pub trait Slots<T> {
-    /// Puts `value` into a free place, or gives it back.
-    fn insert(&mut self, value: T) -> Result<usize, T>;
+    /// A place that is free, if there is one.
+    fn vacancy(&self) -> Option<usize>;
+    /// Puts `value` into the place that [`vacancy`](Self::vacancy) has just named.
+    fn fill(&mut self, index: usize, value: T);
+    /// Puts `value` into a place that is free, if there is one.
+    fn insert(&mut self, value: T) -> Result<usize, Full> {
+        let index = self.vacancy().ok_or(Full)?;
+        self.fill(index, value);
+        Ok(index)
+    }
     /// The entry at `index`.
     fn get_mut(&mut self, index: usize) -> Option<&mut T>;
     /// Takes the entry at `index` out.
     fn remove(&mut self, index: usize) -> Option<T>;
+    /// Drops the entry at `index`.
+    fn vacate(&mut self, index: usize) {
+        self.remove(index);
+    }
     /// All entries are below this index.
     fn bound(&self) -> usize;
 }
@@ -150,6 +162,8 @@ pub trait Waiters {
 pub trait Tx: Sink {
     /// The bytes.
     fn bytes(&self) -> &[u8];
+    /// How many bytes fit when it is empty.
+    fn capacity(&self) -> usize;
     /// Forgets the bytes.
     fn clear(&mut self) {
         self.truncate(0);

@@ -9,7 +9,7 @@ use core::task::{Poll, Waker};
 use super::Hub;
 use super::calls::Id;
 use super::storage::{Events as Queue, Storage, Watches, register};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::path::{Path, PathBuf, strip_chroot};
 use crate::time::Instant;
 use crate::wire::{
@@ -42,6 +42,8 @@ pub struct Watch<Q> {
     /// What a good reply makes of it, and what a reply of "no node" does.
     kind: WatchKind,
     absent: Option<WatchKind>,
+    /// Whether the request that sets it is under way. Until it is answered the place stays taken.
+    asked: bool,
     armed: Option<WatchKind>,
     events: Events,
     queue: Q,
@@ -68,6 +70,7 @@ impl<Q: Queue> Watch<Q> {
         Self {
             kind,
             absent,
+            asked: false,
             armed: None,
             events: Events::NONE,
             queue: Q::default(),
@@ -126,11 +129,16 @@ impl<Q: Queue> Watch<Q> {
         self.resync = true;
     }
 
+    /// The session is over. A watch that was not set yet may still be, in the next one.
     fn lose(&mut self) {
-        self.armed = None;
-        if self.stage == Stage::Open {
+        if self.armed.take().is_some() && self.stage == Stage::Open {
             self.stage = Stage::Lost;
         }
+    }
+
+    /// Whether somebody may still hear of its path by it.
+    fn is_live(&self) -> bool {
+        self.stage == Stage::Open && (self.asked || self.armed.is_some())
     }
 
     /// The next thing to tell; `None` after the last.
@@ -172,12 +180,13 @@ impl<S: Storage> Hub<S> {
         kind: WatchKind,
         absent: Option<WatchKind>,
     ) -> Result<Id, Error> {
-        let index = self
-            .parts
-            .watches
-            .insert(path, Watch::new(kind, absent))
-            .map_err(|_| Error::Full)?;
-        Id::new(index).ok_or(Error::Full)
+        match self.parts.watches.insert(path, Watch::new(kind, absent)) {
+            Ok(index) => Id::new(index).ok_or(Error::Full),
+            Err(_) if S::Path::try_from_parts(&[path.as_str()]).is_none() => {
+                Err(Error::PathTooLong)
+            }
+            Err(_) => Err(Error::Full),
+        }
     }
 
     /// The next change that a watch has to tell; `None` after the last.
@@ -197,14 +206,16 @@ impl<S: Storage> Hub<S> {
         let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
             return;
         };
-        let known_to_server = watch.armed.take().is_some();
-        if !known_to_server || !self.session.is_up() {
+        let known_to_server = watch.armed.take().is_some() && self.session.is_up();
+        if !known_to_server && !watch.asked {
             return self.parts.watches.remove(id.index());
         }
         watch.stage = Stage::Dropped;
         watch.waker = None;
-        self.unwatching += 1;
-        self.flush_unwatched();
+        if !watch.asked {
+            self.unwatching += 1;
+            self.unwatch(id.index());
+        }
     }
 
     /// Tells the server of watches that nobody looks at, as far as there is room to do so.
@@ -222,7 +233,7 @@ impl<S: Storage> Hub<S> {
         self.parts
             .watches
             .get_mut(index)
-            .is_some_and(|(_, watch)| watch.stage == Stage::Dropped)
+            .is_some_and(|(_, watch)| watch.stage == Stage::Dropped && !watch.asked)
     }
 
     /// Whether the watch at `index` is settled with the server.
@@ -237,7 +248,7 @@ impl<S: Storage> Hub<S> {
         self.parts
             .watches
             .each_at(path.as_path().as_str(), &mut |watch| {
-                others += usize::from(watch.stage != Stage::Dropped);
+                others += usize::from(watch.is_live());
             });
         // While someone else looks at the path, events without a taker are ignored.
         let remove = RemoveWatches {
@@ -252,17 +263,40 @@ impl<S: Storage> Hub<S> {
         true
     }
 
-    /// The request that sets a watch was answered.
+    /// The request that sets a watch is under way.
+    pub(super) fn expect_watch(&mut self, id: Id) {
+        if let Some((_, watch)) = self.parts.watches.get_mut(id.index()) {
+            watch.asked = true;
+        }
+    }
+
+    /// The request that sets a watch was answered with `err`, or failed.
     pub(super) fn settle_watch(&mut self, id: Id, err: i32) {
         let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
             return;
         };
         let armed = match err {
             0 => Some(watch.kind),
-            err if err == crate::error::Code::NoNode.number() => watch.absent,
+            err if err == Code::NoNode.number() => watch.absent,
             _ => None,
         };
-        watch.armed = armed.filter(|_| watch.stage == Stage::Open);
+        watch.asked = false;
+        match (watch.stage, armed) {
+            (Stage::Open, Some(_)) => watch.armed = armed,
+            (Stage::Open, None) => {
+                watch.stage = Stage::Over;
+                if watch.waker.is_some() {
+                    self.wake.watches = Some(0);
+                }
+            }
+            // It was dropped before the server had set it.
+            (Stage::Dropped, Some(_)) => {
+                self.unwatching += 1;
+                self.unwatch(id.index());
+            }
+            (Stage::Dropped, None) => self.parts.watches.remove(id.index()),
+            (Stage::Lost | Stage::Over, _) => {}
+        }
     }
 
     /// Hands an event to all who look at its path. Returns one of the tasks to be woken.

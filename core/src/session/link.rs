@@ -62,9 +62,12 @@ impl Link {
     }
 
     /// Whether everything that must precede requests has been sent.
+    #[inline]
     pub(super) fn is_prepared(&self, auths: u16) -> bool {
         self.auths_sent >= auths && self.restore == Restore::Done
     }
+
+    #[inline]
 
     pub(super) const fn requests_in_flight(&self) -> bool {
         self.requests_sent != self.requests_answered
@@ -83,6 +86,7 @@ impl Link {
 
     /// Counts one answer, and returns the time at which a request was sent that is now known to
     /// have reached the server.
+    #[inline]
     pub(super) fn request_answered(&mut self, now: Instant) -> Option<Instant> {
         self.requests_answered = self.requests_answered.wrapping_add(1);
         self.moved = now;

@@ -26,8 +26,8 @@ use core::fmt;
 use core::time::Duration;
 
 pub use config::{BadConfig, Config};
-pub use hosts::{Backoff, HostIndex};
 use hosts::Hosts;
+pub use hosts::{Backoff, HostIndex};
 use link::{Link, Restore};
 pub use status::{Credentials, End, Epoch, Lost, State, Status};
 
@@ -65,7 +65,10 @@ pub(crate) enum Control {
     /// The credential at this place.
     Auth(u16),
     /// The watches from this place on, to be replayed since this transaction.
-    Restore { from: usize, zxid: i64 },
+    Restore {
+        from: usize,
+        zxid: i64,
+    },
     Ping,
     Close,
 }
@@ -80,9 +83,16 @@ pub(crate) enum Inbound<'f> {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    Waiting { until: Instant },
-    Dialing { deadline: Instant },
-    Handshaking { deadline: Instant, sent: Option<Instant> },
+    Waiting {
+        until: Instant,
+    },
+    Dialing {
+        deadline: Instant,
+    },
+    Handshaking {
+        deadline: Instant,
+        sent: Option<Instant>,
+    },
     Up(Link),
     Ended,
 }
@@ -110,7 +120,12 @@ struct Identity {
 }
 
 impl Identity {
-    const NONE: Self = Self { id: 0, password: [0; 16], zxid: 0, known_to_all: false };
+    const NONE: Self = Self {
+        id: 0,
+        password: [0; 16],
+        zxid: 0,
+        known_to_all: false,
+    };
 
     fn saw(&mut self, zxid: i64) {
         // Some refusals carry 0 or -1.
@@ -185,7 +200,12 @@ impl Session {
     /// Takes up the session of `credentials` instead of asking for a new one.
     pub fn resume(&mut self, credentials: Credentials) {
         let Credentials { id, password, zxid } = credentials;
-        self.identity = Identity { id, password, zxid, known_to_all: true };
+        self.identity = Identity {
+            id,
+            password,
+            zxid,
+            known_to_all: true,
+        };
     }
 
     /// The settings.
@@ -210,11 +230,17 @@ impl Session {
 
     /// What it takes to resume this session elsewhere; nothing while there is no session.
     pub fn credentials(&self) -> Option<Credentials> {
-        let Identity { id, password, zxid, known_to_all } = self.identity;
+        let Identity {
+            id,
+            password,
+            zxid,
+            known_to_all,
+        } = self.identity;
         (id != 0 && known_to_all).then_some(Credentials { id, password, zxid })
     }
 
     /// Until when no server can have ended the session. It moves on with every answered request.
+    #[inline]
     pub fn lease(&self) -> Option<Instant> {
         let held = self.identity.id != 0 && self.status.connections > 0;
         held.then(|| self.acknowledged + self.timeout - self.config.margin(self.timeout))
@@ -225,7 +251,10 @@ impl Session {
     /// The connection last asked for is open.
     pub fn handle_opened(&mut self, _now: Instant) {
         if let Phase::Dialing { deadline } = self.phase {
-            self.phase = Phase::Handshaking { deadline, sent: None };
+            self.phase = Phase::Handshaking {
+                deadline,
+                sent: None,
+            };
         }
     }
 
@@ -239,7 +268,9 @@ impl Session {
 
     /// The answer to a [probe](Action::Probe) of `host`; no answer is `writable: false`.
     pub fn handle_probed(&mut self, now: Instant, host: HostIndex, writable: bool) {
-        let Some(probing) = &mut self.probing else { return };
+        let Some(probing) = &mut self.probing else {
+            return;
+        };
         if !writable {
             probing.pause = probing.pause.saturating_mul(2).min(PROBE.1);
             probing.at = now + probing.pause;
@@ -260,7 +291,9 @@ impl Session {
         }
         match self.phase {
             Phase::Up(_) | Phase::Handshaking { .. } => {
-                self.closing = Closing::Asked { deadline: now + self.config.close_timeout };
+                self.closing = Closing::Asked {
+                    deadline: now + self.config.close_timeout,
+                };
             }
             Phase::Waiting { .. } | Phase::Dialing { .. } => self.end(State::Closed),
             Phase::Ended => {}
@@ -298,10 +331,14 @@ impl Session {
     fn check_phase(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Waiting { until } if *until <= now => {
-                self.phase = Phase::Dialing { deadline: now + self.attempt() };
+                self.phase = Phase::Dialing {
+                    deadline: now + self.attempt(),
+                };
                 self.dial = Some(self.hosts.next());
             }
-            Phase::Dialing { deadline } | Phase::Handshaking { deadline, .. } if *deadline <= now => {
+            Phase::Dialing { deadline } | Phase::Handshaking { deadline, .. }
+                if *deadline <= now =>
+            {
                 self.hang_up_and_retry(now);
             }
             Phase::Up(link) => {
@@ -337,17 +374,34 @@ impl Session {
         if self.presume_at().is_some_and(|at| at <= now) {
             self.lose(Lost::Presumed);
             // An attempt under way would ask for the session that was just given up.
-            if matches!(self.phase, Phase::Dialing { .. } | Phase::Handshaking { .. }) {
+            if matches!(
+                self.phase,
+                Phase::Dialing { .. } | Phase::Handshaking { .. }
+            ) {
                 self.hang_up_and_retry(now);
             }
         }
     }
 
     /// A complete frame has arrived.
-    pub(crate) fn handle_frame<'f>(&mut self, now: Instant, frame: &'f [u8]) -> Result<Inbound<'f>, ProtocolError> {
+    #[inline]
+    pub(crate) fn handle_frame<'f>(
+        &mut self,
+        now: Instant,
+        frame: &'f [u8],
+    ) -> Result<Inbound<'f>, ProtocolError> {
         match self.phase {
-            Phase::Up(_) => self.handle_message(now, frame),
-            Phase::Handshaking { sent: Some(sent), .. } => {
+            Phase::Up(_) => {
+                let (header, body) = ReplyHeader::decode(frame)?;
+                match header.xid {
+                    xid @ 1.. if xid != CLOSE_XID => Ok(Inbound::Reply(header)),
+                    xid::NOTIFICATION => Ok(Inbound::Event(WatchEvent::decode(body)?)),
+                    _ => self.handle_header(now, header),
+                }
+            }
+            Phase::Handshaking {
+                sent: Some(sent), ..
+            } => {
                 self.handle_connect_reply(now, sent, frame)?;
                 Ok(Inbound::Quiet)
             }
@@ -356,13 +410,19 @@ impl Session {
     }
 
     /// A frame has arrived whose header is `header` and whose body was too large to keep.
-    pub(crate) fn handle_header(&mut self, now: Instant, header: ReplyHeader) -> Result<Inbound<'static>, ProtocolError> {
-        let Phase::Up(link) = &mut self.phase else { return Err(ProtocolError::Early) };
+    pub(crate) fn handle_header(
+        &mut self,
+        now: Instant,
+        header: ReplyHeader,
+    ) -> Result<Inbound<'static>, ProtocolError> {
+        let Phase::Up(link) = &mut self.phase else {
+            return Err(ProtocolError::Early);
+        };
         match header.xid {
             xid::NOTIFICATION => return Err(ProtocolError::LargeEvent),
             xid::PING => {
                 let at = link.ping_answered(now);
-                self.acknowledge(at);
+                self.acknowledge(now, at);
             }
             xid::AUTH => self.handle_auth_reply(now, header.err)?,
             xid::SET_WATCHES => match (link.restore_answered(now), header.err) {
@@ -371,23 +431,23 @@ impl Session {
                 (false, _) => return Err(ProtocolError::UnexpectedXid(header.xid)),
             },
             CLOSE_XID if matches!(self.closing, Closing::Sent { .. }) => self.end(State::Closed),
-            _ => {
-                let at = link.request_answered(now);
-                self.acknowledge(at);
-                self.identity.saw(header.zxid);
-                return Ok(Inbound::Reply(header));
-            }
+            _ => return Ok(Inbound::Reply(header)),
         }
         Ok(Inbound::Quiet)
     }
 
-    fn handle_message<'f>(&mut self, now: Instant, frame: &'f [u8]) -> Result<Inbound<'f>, ProtocolError> {
-        let (header, body) = ReplyHeader::decode(frame)?;
-        if header.xid == xid::NOTIFICATION {
-            return Ok(Inbound::Event(WatchEvent::decode(body)?));
+    /// The oldest request in flight was answered. A reply that is not due proves nothing, so that
+    /// the hub says so only when it has found the request.
+    #[inline]
+    pub(crate) fn handle_reply(&mut self, now: Instant, header: &ReplyHeader) {
+        if let Phase::Up(link) = &mut self.phase {
+            let at = link.request_answered(now);
+            self.acknowledge(now, at);
+            self.identity.saw(header.zxid);
         }
-        self.handle_header(now, header)
     }
+
+    #[inline]
 
     /// The server refused a request for a reason that concerns the whole session. The request's own
     /// reply has been delivered.
@@ -411,7 +471,9 @@ impl Session {
     }
 
     fn handle_auth_reply(&mut self, now: Instant, err: i32) -> Result<(), ProtocolError> {
-        let Phase::Up(link) = &mut self.phase else { return Err(ProtocolError::Early) };
+        let Phase::Up(link) = &mut self.phase else {
+            return Err(ProtocolError::Early);
+        };
         if !link.auth_answered(now) {
             return Err(ProtocolError::UnexpectedXid(xid::AUTH));
         }
@@ -422,7 +484,12 @@ impl Session {
         Ok(())
     }
 
-    fn handle_connect_reply(&mut self, now: Instant, sent: Instant, frame: &[u8]) -> Result<(), ProtocolError> {
+    fn handle_connect_reply(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        frame: &[u8],
+    ) -> Result<(), ProtocolError> {
         match ConnectReply::decode(frame)? {
             ConnectReply::Accepted(reply) => {
                 self.accept(now, sent, &reply);
@@ -457,9 +524,16 @@ impl Session {
         self.timeout = Duration::from_millis(u64::try_from(reply.timeout_ms).unwrap_or(0));
         self.acknowledged = sent;
         self.lapsed = false;
-        let restore = if attached { Restore::From(0) } else { Restore::Done };
+        let restore = if attached {
+            Restore::From(0)
+        } else {
+            Restore::Done
+        };
         self.phase = Phase::Up(Link::new(now, self.identity.zxid, restore));
-        self.probing = read_only.then(|| Probing { at: now + PROBE.0, pause: PROBE.0 });
+        self.probing = read_only.then(|| Probing {
+            at: now + PROBE.0,
+            pause: PROBE.0,
+        });
         self.status.state = State::Connected { read_only };
         self.status.connections = self.status.connections.wrapping_add(1);
         self.changed = true;
@@ -484,14 +558,25 @@ impl Session {
             Phase::Up(link) => Some(self.link_deadline(link)),
             Phase::Ended => return None,
         };
-        [phase, self.close_deadline(), self.lapse_at(), self.presume_at()].into_iter().flatten().min()
+        [
+            phase,
+            self.close_deadline(),
+            self.lapse_at(),
+            self.presume_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn link_deadline(&self, link: &Link) -> Instant {
         let give_up = link.give_up_at(self.timeout, self.config.operation_timeout);
         let ping = link.ping_at(self.timeout);
         let probe = self.probing.map(|probing| probing.at);
-        [ping, probe].into_iter().flatten().fold(give_up, Instant::min)
+        [ping, probe]
+            .into_iter()
+            .flatten()
+            .fold(give_up, Instant::min)
     }
 
     /// The message of the session that must go out before any request. `drained` says that all
@@ -506,7 +591,10 @@ impl Session {
             return Some(Control::Auth(link.auths_sent));
         }
         if let Restore::From(from) = link.restore {
-            return Some(Control::Restore { from, zxid: link.zxid });
+            return Some(Control::Restore {
+                from,
+                zxid: link.zxid,
+            });
         }
         if link.ping_is_due() {
             return Some(Control::Ping);
@@ -533,7 +621,9 @@ impl Session {
     /// The transport's buffer has taken a message that restores watches; `rest` is where the next
     /// one starts. Without a message there was nothing left to restore.
     pub(crate) fn restore_sent(&mut self, now: Instant, rest: Option<usize>, message: bool) {
-        let Phase::Up(link) = &mut self.phase else { return };
+        let Phase::Up(link) = &mut self.phase else {
+            return;
+        };
         let rest = rest.map_or(Restore::Done, Restore::From);
         if message {
             link.restore_sent(now, rest);
@@ -543,6 +633,7 @@ impl Session {
     }
 
     /// Whether requests may go out now.
+    #[inline]
     pub(crate) fn may_send(&self) -> bool {
         let open = !matches!(self.closing, Closing::Sent { .. });
         open && matches!(&self.phase, Phase::Up(link) if link.is_prepared(self.auths))
@@ -562,14 +653,23 @@ impl Session {
             last_zxid: self.identity.zxid,
             timeout_ms: self.config.wanted_ms(),
             session: if known { self.identity.id } else { 0 },
-            password: if known { &self.identity.password } else { &[0; 16] },
+            password: if known {
+                &self.identity.password
+            } else {
+                &[0; 16]
+            },
             read_only: self.config.read_only,
         }
     }
 
     /// Numbers one request: from 1 up, and from 1 again, clear of every xid with a meaning.
+    #[inline]
     pub(crate) fn next_xid(&mut self) -> i32 {
-        self.last_xid = if self.last_xid >= CLOSE_XID - 1 { 1 } else { self.last_xid + 1 };
+        self.last_xid = if self.last_xid >= CLOSE_XID - 1 {
+            1
+        } else {
+            self.last_xid + 1
+        };
         self.last_xid
     }
 
@@ -579,6 +679,7 @@ impl Session {
     }
 
     /// Whether the user has asked to close, or nothing can be sent for good.
+    #[inline]
     pub(crate) fn end_for_new_requests(&self) -> Option<End> {
         match self.closing {
             Closing::No => self.status.state.end(),
@@ -587,6 +688,7 @@ impl Session {
     }
 
     /// Whether anything changed that the hub must follow, since last asked.
+    #[inline]
     pub(crate) fn take_changed(&mut self) -> bool {
         core::mem::take(&mut self.changed)
     }
@@ -606,7 +708,8 @@ impl Session {
         if self.closing != Closing::No {
             return self.end(State::Closed);
         }
-        if matches!(&self.phase, Phase::Up(link) if now.since(link.since) >= self.config.backoff.stable) {
+        if matches!(&self.phase, Phase::Up(link) if now.since(link.since) >= self.config.backoff.stable)
+        {
             self.fruitless = 0;
         }
         let saving = (self.identity.id != 0).then_some(self.timeout);
@@ -621,7 +724,11 @@ impl Session {
             return;
         }
         if self.status.state.is_connected() {
-            self.status.state = if self.lapsed { State::Lapsed } else { State::Suspended };
+            self.status.state = if self.lapsed {
+                State::Lapsed
+            } else {
+                State::Suspended
+            };
         }
         self.phase = Phase::Waiting { until };
         self.probing = None;
@@ -648,7 +755,10 @@ impl Session {
     }
 
     fn end(&mut self, state: State) {
-        let open = matches!(self.phase, Phase::Dialing { .. } | Phase::Handshaking { .. } | Phase::Up(_));
+        let open = matches!(
+            self.phase,
+            Phase::Dialing { .. } | Phase::Handshaking { .. } | Phase::Up(_)
+        );
         self.hang_up |= open;
         self.dial = None;
         self.probe = None;
@@ -659,17 +769,22 @@ impl Session {
         self.changed = true;
     }
 
-    fn acknowledge(&mut self, sent: Option<Instant>) {
+    #[inline]
+
+    fn acknowledge(&mut self, now: Instant, sent: Option<Instant>) {
         if let Some(sent) = sent {
             self.acknowledged = self.acknowledged.max(sent);
-            self.lapsed = false;
+            // What was sent long ago may only prove a lease that has run out as well.
+            self.lapsed &= self.lease().is_some_and(|end| end <= now);
         }
     }
 
     // ---- deadlines ----
 
     fn attempt(&self) -> Duration {
-        self.config.connection_timeout.min((self.timeout / 3).max(MIN_ATTEMPT))
+        self.config
+            .connection_timeout
+            .min((self.timeout / 3).max(MIN_ATTEMPT))
     }
 
     const fn close_deadline(&self) -> Option<Instant> {
@@ -681,7 +796,8 @@ impl Session {
 
     fn lapse_at(&self) -> Option<Instant> {
         let pending = !self.lapsed && !matches!(self.phase, Phase::Ended);
-        self.lease().filter(|_| pending && self.status.state != State::Connecting)
+        self.lease()
+            .filter(|_| pending && self.status.state != State::Connecting)
     }
 
     fn presume_at(&self) -> Option<Instant> {

@@ -177,11 +177,11 @@ impl<'a> Encoder<'a> {
 
     /// The number of bytes, if all of them were taken.
     #[inline]
-    pub(super) fn finish(mut self) -> Result<usize, Refused> {
+    pub(super) fn finish(&mut self) -> Result<usize, Refused> {
         self.flush();
         let Self {
             size, limit, full, ..
-        } = self;
+        } = *self;
         match () {
             () if size > limit => Err(Refused::TooLarge { size, limit }),
             () if full => Err(Refused::Full),

@@ -463,6 +463,17 @@ mod tests {
     }
 
     #[test]
+    fn reads_leave_no_watches() {
+        let mut out = Vec::new();
+        let read = MultiRead {
+            ops: &[ReadOp::GetChildren(Path::ROOT)],
+        };
+        crate::wire::frame(&mut out, 99, "", true, |out| read.encode(out)).unwrap();
+        let op = b"\0\0\0\x08\0\xff\xff\xff\xff\0\0\0\x01/\0";
+        assert_eq!(out[4..19], op[..]);
+    }
+
+    #[test]
     fn a_failure_among_successes_is_a_failure() {
         let code = (-4_i32).to_be_bytes();
         let reply = Multi::decode(reply(&[(2, b""), (-1, &code), (13, b"")]), "").unwrap();

@@ -56,11 +56,12 @@ impl Request for Create<'_> {
     fn decode<B: AsRef<[u8]>>(body: B, chroot: &str) -> Result<Created<B>, Malformed> {
         let mut input = Decoder::new(body.as_ref());
         input.path(chroot)?;
-        let stat = input.stat()?;
+        let end = input.position();
+        input.stat()?;
         Ok(Created {
             body,
             chroot: chroot.len(),
-            stat,
+            end,
         })
     }
 }
@@ -70,7 +71,7 @@ impl Request for Create<'_> {
 pub struct Created<B> {
     body: B,
     chroot: usize,
-    stat: Stat,
+    end: usize,
 }
 
 impl<B: AsRef<[u8]>> Created<B> {
@@ -85,9 +86,17 @@ impl<B: AsRef<[u8]>> Created<B> {
     }
 
     /// The new node.
-    pub const fn stat(&self) -> Stat {
-        self.stat
+    #[inline]
+    pub fn stat(&self) -> Stat {
+        stat_at(&self.body, self.end)
     }
+}
+
+/// The record at `at`, which is known to be there.
+#[inline]
+fn stat_at(body: &impl AsRef<[u8]>, at: usize) -> Stat {
+    let record = body.as_ref().get(at..).unwrap_or_default();
+    Decoder::new(record).stat().unwrap_or_default()
 }
 
 /// A server path that is known to be valid and inside a chroot of `chroot` bytes, without that.
@@ -102,7 +111,7 @@ impl<B: AsRef<[u8]>> fmt::Debug for Created<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Created")
             .field("path", &self.path())
-            .field("stat", &self.stat)
+            .field("stat", &self.stat())
             .finish()
     }
 }
@@ -209,8 +218,6 @@ impl Watchable for GetData<'_> {
 pub struct Data<B> {
     body: B,
     end: usize,
-    null: bool,
-    stat: Stat,
 }
 
 impl<B: AsRef<[u8]>> Data<B> {
@@ -220,15 +227,11 @@ impl<B: AsRef<[u8]>> Data<B> {
     #[inline]
     fn decode(body: B) -> Result<Self, Malformed> {
         let mut input = Decoder::new(body.as_ref());
-        let null = input.buffer()?.is_none();
+        input.buffer()?;
         let end = input.position();
-        let stat = input.stat()?;
-        Ok(Self {
-            body,
-            end,
-            null,
-            stat,
-        })
+        // Only looked at when asked for: replies are moved more often than that.
+        input.stat()?;
+        Ok(Self { body, end })
     }
 
     /// The bytes; none if the data is null.
@@ -238,13 +241,14 @@ impl<B: AsRef<[u8]>> Data<B> {
     }
 
     /// Whether the node was written with null, which is not the same as no bytes.
-    pub const fn is_null(&self) -> bool {
-        self.null
+    pub fn is_null(&self) -> bool {
+        self.body.as_ref().first_chunk() == Some(&[0xff; 4])
     }
 
     /// The node.
-    pub const fn stat(&self) -> Stat {
-        self.stat
+    #[inline]
+    pub fn stat(&self) -> Stat {
+        stat_at(&self.body, self.end)
     }
 
     /// Where in the reply's body the bytes lie.
@@ -259,11 +263,11 @@ impl<B: AsRef<[u8]>> Data<B> {
 }
 
 /// Leaves out the data, which may be secret.
-impl<B> fmt::Debug for Data<B> {
+impl<B: AsRef<[u8]>> fmt::Debug for Data<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Data")
-            .field("null", &self.null)
-            .field("stat", &self.stat)
+            .field("null", &self.is_null())
+            .field("stat", &self.stat())
             .finish_non_exhaustive()
     }
 }
@@ -318,8 +322,9 @@ impl Request for GetAcl<'_> {
     fn decode<B: AsRef<[u8]>>(body: B, _: &str) -> Result<Acls<B>, Malformed> {
         let mut input = Decoder::new(body.as_ref());
         input.items::<Acl<'_>>()?;
-        let stat = input.stat()?;
-        Ok(Acls { body, stat })
+        let end = input.position();
+        input.stat()?;
+        Ok(Acls { body, end })
     }
 }
 
@@ -329,7 +334,7 @@ impl Idempotent for GetAcl<'_> {}
 #[derive(Clone, Copy)]
 pub struct Acls<B> {
     body: B,
-    stat: Stat,
+    end: usize,
 }
 
 impl<B: AsRef<[u8]>> Acls<B> {
@@ -339,8 +344,9 @@ impl<B: AsRef<[u8]>> Acls<B> {
     }
 
     /// The node.
-    pub const fn stat(&self) -> Stat {
-        self.stat
+    #[inline]
+    pub fn stat(&self) -> Stat {
+        stat_at(&self.body, self.end)
     }
 }
 
@@ -401,10 +407,11 @@ impl Request for GetChildren<'_> {
     fn decode<B: AsRef<[u8]>>(body: B, _: &str) -> Result<Children<B>, Malformed> {
         let mut input = Decoder::new(body.as_ref());
         input.items::<&str>()?;
-        let stat = input.stat()?;
+        let end = input.position();
+        input.stat()?;
         Ok(Children {
             names: Names { body },
-            stat,
+            end,
         })
     }
 }
@@ -423,7 +430,7 @@ impl Watchable for GetChildren<'_> {
 #[derive(Clone, Copy)]
 pub struct Children<B> {
     names: Names<B>,
-    stat: Stat,
+    end: usize,
 }
 
 impl<B: AsRef<[u8]>> Children<B> {
@@ -443,8 +450,9 @@ impl<B: AsRef<[u8]>> Children<B> {
     }
 
     /// The node whose children these are.
-    pub const fn stat(&self) -> Stat {
-        self.stat
+    #[inline]
+    pub fn stat(&self) -> Stat {
+        stat_at(&self.names.body, self.end)
     }
 }
 
@@ -452,7 +460,7 @@ impl<B: AsRef<[u8]>> fmt::Debug for Children<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Children")
             .field("names", &self.names)
-            .field("stat", &self.stat)
+            .field("stat", &self.stat())
             .finish()
     }
 }
@@ -901,6 +909,8 @@ mod tests {
         assert!(paths.iter().map(Path::as_str).eq(["/x", "/"]));
         assert_eq!(paths.len(), 2);
         assert!(GetEphemerals::decode(list, "/b").unwrap().is_empty());
+        let hostile = GetEphemerals::decode(b"\0\0\0\x01\0\0\0\x04\0\0/x", "/b").unwrap();
+        assert_eq!((hostile.len(), hostile.iter().count()), (0, 0));
         assert_eq!(GetEphemerals::decode(list, "").unwrap().iter().count(), 3);
     }
 
