@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -56,6 +57,8 @@ pub(crate) struct Driver {
     written: usize,
     logged: Status,
     has_orphans: bool,
+    /// Several tasks were woken, and get their turn before the driver does.
+    crowd: bool,
 }
 
 /// What the hub wants of the driver besides bytes.
@@ -117,6 +120,7 @@ impl Driver {
             written: 0,
             logged,
             has_orphans: false,
+            crowd: false,
         }
     }
 
@@ -140,6 +144,10 @@ impl Driver {
             if turn.timed_out {
                 self.rest();
             }
+            if mem::take(&mut self.crowd) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if !moved && !acted && !turn.timed_out && self.sleep(cx, turn.deadline).is_pending() {
                 return Poll::Pending;
             }
@@ -154,7 +162,9 @@ impl Driver {
         if timed_out {
             hub.handle_timeout(now);
         }
-        hub.register_driver(cx.waker());
+        if !self.crowd {
+            hub.register_driver(cx.waker());
+        }
         self.has_orphans = hub.orphans() > 0;
         let waker = hub.poll_waker();
         Turn {
@@ -250,9 +260,10 @@ impl Driver {
 
     /// Moves bytes both ways. Whether any moved.
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> bool {
-        let moved = self
-            .poll_read(cx)
-            .and_then(|read| Ok(self.poll_write(cx)? || read));
+        let moved = self.poll_read(cx).and_then(|read| {
+            // Those who were woken will ask for more: their requests go out together.
+            Ok(!self.crowd && self.poll_write(cx)? || read)
+        });
         match moved {
             Ok(moved) => moved,
             Err(lost) => {
@@ -301,6 +312,7 @@ impl Driver {
             self.max_reply,
             &mut self.wakers,
         );
+        self.crowd = self.wakers.len() > 1;
         // Whoever was answered before the offence has got a good answer.
         self.wakers.drain(..).for_each(Waker::wake);
         handled.map_err(Lost::Protocol)?;
@@ -319,6 +331,8 @@ impl Driver {
                 let now = self.shared.now();
                 let mut hub = self.shared.hub();
                 if !hub.poll_transmit(now, &mut self.tx) {
+                    // Under the same lock, so that no submission goes unnoticed.
+                    hub.register_driver(cx.waker());
                     return Ok(moved);
                 }
             }

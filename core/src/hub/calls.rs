@@ -56,10 +56,11 @@ pub(super) enum Stage<B: Bodies> {
 }
 
 impl<B: Bodies> Call<B> {
-    pub(super) fn new(room: B::Room, waker: Option<&Waker>) -> Self {
+    #[inline]
+    pub(super) const fn new(room: B::Room) -> Self {
         Self {
             stage: Stage::Waiting(room),
-            waker: waker.cloned(),
+            waker: None,
         }
     }
 

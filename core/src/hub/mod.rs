@@ -189,7 +189,10 @@ impl<S: Storage> Hub<S> {
             self.parts.bodies.release(room);
             return Err(error);
         }
-        self.parts.calls.fill(index, Call::new(room, waker));
+        self.parts.calls.fill(index, Call::new(room));
+        if let Some(slot) = self.parts.calls.get_mut(index) {
+            slot.waker = waker.cloned();
+        }
         Ok(call)
     }
 

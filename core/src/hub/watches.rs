@@ -45,6 +45,8 @@ pub struct Watch<Q> {
     /// Whether the request that sets it is under way. Until it is answered the place stays taken.
     asked: bool,
     armed: Option<WatchKind>,
+    /// Whether the server has been left with a persistent watch on its path, of one that was dropped.
+    heir: bool,
     events: Events,
     queue: Q,
     resync: bool,
@@ -72,6 +74,7 @@ impl<Q: Queue> Watch<Q> {
             absent,
             asked: false,
             armed: None,
+            heir: false,
             events: Events::NONE,
             queue: Q::default(),
             resync: false,
@@ -131,6 +134,7 @@ impl<Q: Queue> Watch<Q> {
 
     /// The session is over. A watch that was not set yet may still be, in the next one.
     fn lose(&mut self) {
+        self.heir = false;
         if self.armed.take().is_some() && self.stage == Stage::Open {
             self.stage = Stage::Lost;
         }
@@ -206,7 +210,7 @@ impl<S: Storage> Hub<S> {
         let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
             return;
         };
-        let known_to_server = watch.armed.take().is_some() && self.session.is_up();
+        let known_to_server = (watch.armed.take().is_some() || watch.heir) && self.session.is_up();
         if !known_to_server && !watch.asked {
             return self.parts.watches.remove(id.index());
         }
@@ -238,17 +242,21 @@ impl<S: Storage> Hub<S> {
 
     /// Whether the watch at `index` is settled with the server.
     fn unwatch(&mut self, index: usize) -> bool {
-        let path = self
-            .parts
-            .watches
-            .get_mut(index)
-            .and_then(|(path, _)| S::Path::try_from_parts(&[path]));
-        let Some(path) = path else { return true };
+        let Some((path, watch)) = self.parts.watches.get_mut(index) else {
+            return true;
+        };
+        let lasts = watch.is_persistent() || watch.heir;
+        let Some(path) = S::Path::try_from_parts(&[path]) else {
+            return true;
+        };
         let mut others = 0;
         self.parts
             .watches
             .each_at(path.as_path().as_str(), &mut |watch| {
-                others += usize::from(watch.is_live());
+                if watch.is_live() {
+                    watch.heir |= lasts && others == 0;
+                    others += 1;
+                }
             });
         // While someone else looks at the path, events without a taker are ignored.
         let remove = RemoveWatches {
@@ -330,9 +338,10 @@ impl<S: Storage> Hub<S> {
         let mut mode = None;
         self.parts
             .watches
-            .each_at(path.as_path().as_str(), &mut |watch| match watch.armed {
-                Some(WatchKind::Persistent) => mode = Some(AddWatchMode::Persistent),
-                Some(WatchKind::Recursive) => mode = Some(AddWatchMode::Recursive),
+            .each_at(path.as_path().as_str(), &mut |watch| match watch.kind {
+                _ if !watch.is_live() => {}
+                WatchKind::Persistent => mode = Some(AddWatchMode::Persistent),
+                WatchKind::Recursive => mode = Some(AddWatchMode::Recursive),
                 _ => {}
             });
         Some((path, mode?))
@@ -341,6 +350,7 @@ impl<S: Storage> Hub<S> {
     /// After a reconnection: servers tell one-shot watches what they missed, but not the others.
     pub(super) fn resync_watches(&mut self) {
         self.each_watch(|watch| {
+            watch.heir = false;
             if watch.armed.is_some() && watch.is_persistent() {
                 watch.must_resync();
             }

@@ -15,8 +15,8 @@ const PATIENCE: usize = 16;
 /// vanishes is made again.
 ///
 /// # Errors
-/// What the server says to a create, other than that the node exists; [`Code::NoNode`] if others
-/// keep deleting what this creates.
+/// What the server says to a create, other than that the node exists; [`Code::NoNode`] if the node
+/// of the chroot does not exist, or others keep deleting what this creates.
 ///
 /// # Cancel safety
 /// What was created stays.
@@ -29,7 +29,12 @@ pub async fn create_parents<C: Client>(
     let levels = path.ancestors().count();
     let mut tries = 2 * levels + PATIENCE;
     let mut level = 0;
-    while let Some(path) = path.ancestors().nth(level).filter(|path| !path.is_root()) {
+    while let Some(path) = path.ancestors().nth(level) {
+        if path.is_root() {
+            // Only the root of a chroot can be missing, and a client cannot see above it.
+            let asked_for = level == 0;
+            return asked_for.then_some(()).ok_or(Error::Server(Code::NoNode));
+        }
         match client
             .call(Create {
                 path,
