@@ -12,6 +12,7 @@ use docent_core::session::{Backoff, Config, Credentials, Session};
 use docent_core::time::Instant;
 use tokio::runtime::Handle as Runtime;
 use tokio::time::Instant as Time;
+use tracing::{Instrument as _, info_span};
 
 use crate::client::Client;
 use crate::connect::{Host, Resolve, SystemResolver};
@@ -223,13 +224,9 @@ impl Builder {
         ));
         let client = Client::new(Link::of_user(Arc::clone(&shared)));
         let tx = self.limits.tx(&self.config);
-        runtime.spawn(drive(Driver::new(
-            shared,
-            hosts,
-            self.resolver,
-            self.max_reply,
-            tx,
-        )));
+        let span = info_span!("docent", servers = %self.connect_string);
+        let driver = Driver::new(shared, hosts, self.resolver, self.max_reply, tx);
+        runtime.spawn(drive(driver).instrument(span));
         Ok(client)
     }
 

@@ -45,11 +45,11 @@ pub use storage::{
 };
 pub use watches::{Change, Watch};
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::path::PathBuf as _;
 use crate::session::{Epoch, Session, Status};
 use crate::time::Instant;
-use crate::wire::{AddWatch, Encoder, Request, RequestHeader, Sink as _, frame};
+use crate::wire::{AddWatch, Encoder, OpCode, Request, RequestHeader, Sink as _, frame};
 use calls::Stage;
 
 /// A frame as the storage's driver holds it.
@@ -237,6 +237,11 @@ impl<S: Storage> Hub<S> {
         call: Option<Id>,
         watch: Option<Id>,
     ) -> Result<(), Error> {
+        if request.op() == OpCode::CHECK {
+            // Many servers never answer a check outside of a multi, and some cannot start again
+            // after they have logged one.
+            return Err(Error::Server(Code::Unimplemented));
+        }
         let xid = self.session.next_xid();
         self.parts
             .pending

@@ -1,6 +1,7 @@
 //! A fair mutex, as Curator's `InterProcessMutex` lays it out.
 
 use core::fmt;
+use core::future::pending;
 
 use crate::client::{Claim, Client, Watcher};
 use crate::error::{Code, Error};
@@ -169,7 +170,7 @@ impl<C: Client> Guard<C> {
     }
 
     /// Waits until the lock may have been lost: the session's lease ran out, the session is over, or
-    /// the node was deleted.
+    /// the node was deleted. The last is missed where the node cannot be watched.
     ///
     /// # Cancel safety
     /// It can be cancelled and called again.
@@ -186,18 +187,16 @@ impl<C: Client> Guard<C> {
 
     async fn deleted(&self) {
         loop {
-            match self
-                .place
-                .client
-                .watch(GetChildNames { path: self.path() })
-                .await
-            {
+            let own = GetChildNames { path: self.path() };
+            match self.place.client.watch(own).await {
                 Ok((names, mut watcher)) => {
                     drop(names);
                     watcher.next().await;
                 }
                 Err(Error::ConnectionLost) => {}
-                Err(_) => return,
+                Err(Error::Server(Code::NoNode) | Error::NotSent(_)) => return,
+                // The node cannot be watched, for want of room or of rights. The lease still can.
+                Err(_) => pending().await,
             }
         }
     }

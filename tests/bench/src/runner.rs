@@ -102,7 +102,7 @@ impl Schedule {
     fn measure_reads(&self, report: &mut Report) -> anyhow::Result<()> {
         let servers = Servers::start(report.core)?;
         for round in 0..self.rounds {
-            for scenario in [self.reads(256, 16), self.reads(1, 1)] {
+            for scenario in [self.reads(256, 128), self.reads(1, 1)] {
                 measure_all(report, &servers, scenario, &rotated(read_subjects(), round))?;
             }
         }

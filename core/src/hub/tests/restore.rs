@@ -273,10 +273,7 @@ fn no_message_that_restores_watches_is_over_128_kib() {
 /// A read of a node takes fewer bytes than to restore the watch that it leaves.
 #[test]
 fn a_watch_that_does_not_fit_a_message_by_itself_is_lost_alone() {
-    let mut script = Scripted::<OnBoard<4, 4>>::connected_with(Setup {
-        tx: 100,
-        ..SETUP
-    });
+    let mut script = Scripted::<OnBoard<4, 4>>::connected_with(Setup { tx: 100, ..SETUP });
     let long = std::format!("/{}", "x".repeat(79));
     let before = script.watch(&get("/a"));
     let lost = script.watch(&get(&long));
