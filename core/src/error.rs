@@ -184,12 +184,6 @@ pub enum ProtocolError {
     /// Something came before the handshake was sent.
     #[error("the server spoke before it was asked; is this a ZooKeeper port?")]
     Early,
-    /// A frame's length is negative, or too small for what it must hold.
-    #[error("a frame claims a length of {0} bytes; is this a ZooKeeper port, and without TLS?")]
-    FrameLength(i32),
-    /// The handshake's answer has more bytes than any client has room for.
-    #[error("the handshake's answer has {0} bytes")]
-    LargeHandshake(usize),
     /// A frame too large to keep is an event, so that it is not known what it said.
     #[error("an event is too large to keep")]
     LargeEvent,
@@ -205,7 +199,4 @@ pub enum ProtocolError {
     /// The watches of the session could not be set again.
     #[error("the session's watches were refused: {0}")]
     RestoreRefused(Code),
-    /// The body of an answer that a caller was waiting for is malformed.
-    #[error("the body of an answer is malformed")]
-    Body,
 }

@@ -233,6 +233,9 @@ impl<H: Share> Handle<H> {
     ///
     /// # Errors
     /// [`Error::NotSent`] if the client is over.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
     pub async fn authenticated(&self, place: u16) -> Result<(), Error> {
         let mut wait = Wait {
             shared: &self.shared,

@@ -481,12 +481,12 @@ fn core_request(header: RequestHeader, body: &Body<'_>, chroot: &str) -> Option<
             let below = below?;
             Some(encoded(chroot, false, |out| {
                 header.encode(out);
-                set_watches(out, zxid, lists.len() == 5, |kind| {
+                set_watches(out, zxid, lists.len() == 5, |kind, visit| {
                     let index = WatchKind::ALL
                         .iter()
                         .position(|each| *each == kind)
                         .unwrap();
-                    below[index].iter().copied()
+                    below[index].iter().copied().for_each(visit);
                 });
             }))
         }

@@ -260,9 +260,9 @@ proptest! {
         chroot in chroot(),
     ) {
         let bytes = encoded(&chroot, |out| {
-            set_watches(out, zxid, persistent, |kind| {
+            set_watches(out, zxid, persistent, |kind, visit| {
                 let at = WatchKind::ALL.iter().position(|each| *each == kind).unwrap();
-                lists[at].iter().map(|path| Path::new(path).unwrap())
+                lists[at].iter().for_each(|path| visit(Path::new(path).unwrap()));
             });
         });
         let op = if persistent { OpCode::SET_WATCHES2 } else { OpCode::SET_WATCHES };

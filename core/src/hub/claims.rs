@@ -194,12 +194,28 @@ fn protected<P: PathBuf>(
     let mut uuid = heapless::String::<40>::new();
     write!(uuid, "{}", Uuid(session as u64, serial)).map_err(|_| Error::PathTooLong)?;
     let slash = if parent.is_root() { "" } else { "/" };
-    let parts = [parent.as_str(), slash, "_c_", uuid.as_str(), "-", name];
+    let path = |number| {
+        let parts = [
+            parent.as_str(),
+            slash,
+            "_c_",
+            uuid.as_str(),
+            "-",
+            name,
+            number,
+        ];
+        P::try_from_parts(&parts).ok_or(Error::PathTooLong)
+    };
     if name.contains('/') {
         return Err(Error::PathTooLong);
     }
-    P::try_from_parts(&parts).ok_or(Error::PathTooLong)
+    // Once the node exists there must be room for what the server has appended.
+    path(LONGEST_NUMBER)?;
+    path("")
 }
+
+/// The longest that a server appends to the name of a sequential node.
+const LONGEST_NUMBER: &str = "-2147483648";
 
 struct Uuid(u64, u64);
 

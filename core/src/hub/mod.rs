@@ -173,7 +173,7 @@ impl<S: Storage> Hub<S> {
     ///
     /// # Errors
     /// Nothing was queued, and the request will never run: [`Error::Full`] if there is no room now
-    /// (see [`poll_room`](Self::poll_room)), [`Error::TooLarge`], or [`Error::NotSent`] once the
+    /// (see [`await_room`](Self::await_room)), [`Error::TooLarge`], or [`Error::NotSent`] once the
     /// session is over.
     pub fn submit<R: Request>(
         &mut self,

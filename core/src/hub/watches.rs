@@ -13,7 +13,7 @@ use crate::error::{Code, Error};
 use crate::path::{Path, PathBuf, strip_chroot};
 use crate::time::Instant;
 use crate::wire::{
-    AddWatchMode, EventKind, Events, OpCode, RemoveWatches, RequestHeader, Sink, WatchEvent,
+    self, AddWatchMode, EventKind, Events, OpCode, RemoveWatches, RequestHeader, Sink, WatchEvent,
     WatchKind, WatcherType, xid,
 };
 
@@ -448,44 +448,28 @@ impl<S: Storage> Hub<S> {
         zxid: i64,
         spare: &mut S::Tx,
     ) -> bool {
-        let kinds = if persistent {
-            &WatchKind::ALL[..]
-        } else {
-            &WatchKind::ALL[..3]
-        };
         let op = if persistent {
             OpCode::SET_WATCHES2
         } else {
             OpCode::SET_WATCHES
         };
+        let header = RequestHeader {
+            xid: xid::SET_WATCHES,
+            op,
+        };
         let chroot = self.parts.chroot.as_ref();
         let watches = &mut self.parts.watches;
-        crate::wire::frame(spare, usize::MAX, chroot, false, |out| {
-            RequestHeader {
-                xid: xid::SET_WATCHES,
-                op,
-            }
-            .encode(out);
-            out.long(zxid);
-            for &kind in kinds {
-                let mut each = |visit: &mut dyn FnMut(&str)| {
-                    for index in from..end {
-                        if let Some((path, watch)) = watches.get_mut(index)
-                            && watch.armed == Some(kind)
-                        {
-                            visit(path);
-                        }
+        wire::frame(spare, usize::MAX, chroot, false, |out| {
+            header.encode(out);
+            wire::set_watches(out, zxid, persistent, |kind, visit| {
+                for index in from..end {
+                    if let Some((path, watch)) = watches.get_mut(index)
+                        && watch.armed == Some(kind)
+                    {
+                        visit(Path::trusted(path));
                     }
-                };
-                let mut count = 0;
-                each(&mut |_| count += 1);
-                out.count(count);
-                each(&mut |path| {
-                    if let Ok(path) = Path::new(path) {
-                        out.path(path);
-                    }
-                });
-            }
+                }
+            });
         })
         .is_ok()
     }

@@ -1,4 +1,4 @@
-//! Recipes: written once over [`Client`], for servers and boards alike.
+//! Recipes: written once over [`Client`](crate::client::Client), for servers and boards alike.
 //!
 //! What they may assume is little: no clock, no randomness, no executor, no allocator. What they
 //! keep to:

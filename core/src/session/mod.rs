@@ -3,7 +3,7 @@
 //! A transport tells it what happened with the `handle_*` methods and asks what to do with the
 //! `poll_*` methods. It owns everything that fits a few hundred bytes: identity, phase, deadlines,
 //! servers and backoff. Requests, watches and buffers belong to the [hub](crate::hub), which drives
-//! it and encodes what [`next_control`](Session::next_control) asks for.
+//! it and encodes the messages that it asks for.
 //!
 //! Deadlines, with the negotiated timeout T:
 //!

@@ -323,23 +323,25 @@ impl fmt::Debug for Credential<'_> {
 
 /// Appends the body of a request that restores watches after a reconnect.
 ///
-/// `zxid` is the last transaction seen before the connection was made. `each` gives the paths of
-/// one list; it is called twice per list and must give the same ones. With `persistent`, there are
+/// `zxid` is the last transaction seen before the connection was made. `each` shows the paths of
+/// one list to a visitor; it is called twice per list and must show the same ones. With `persistent`, there are
 /// five lists and the operation is [`OpCode::SET_WATCHES2`] (3.6), else three and
 /// [`OpCode::SET_WATCHES`].
-pub fn set_watches<'p, I: Iterator<Item = Path<'p>>>(
+pub fn set_watches(
     out: &mut Encoder<'_>,
     zxid: i64,
     persistent: bool,
-    each: impl Fn(WatchKind) -> I,
+    mut each: impl FnMut(WatchKind, &mut dyn FnMut(Path<'_>)),
 ) {
     out.long(zxid);
     let lists = WatchKind::ALL
         .into_iter()
         .filter(|kind| persistent || !kind.is_persistent());
     for kind in lists {
-        out.count(each(kind).count());
-        each(kind).for_each(|path| out.path(path));
+        let mut count = 0_usize;
+        each(kind, &mut |_| count = count.saturating_add(1));
+        out.count(count);
+        each(kind, &mut |path| out.path(path));
     }
 }
 
