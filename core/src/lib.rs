@@ -112,6 +112,17 @@
 //! * Everything that belongs to a session carries its [`Epoch`](session::Epoch).
 //! * No input makes it panic, and there is no `unsafe`.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -79,6 +79,9 @@ impl Client {
     /// # Errors
     /// `NodeExists`, `NoNode` if the parent is missing, `NoChildrenForEphemerals`, and those of
     /// [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn create(
         &self,
         path: &str,
@@ -92,6 +95,9 @@ impl Client {
     ///
     /// # Errors
     /// As for [`create`](Self::create), and `InvalidAcl`.
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn create_with(
         &self,
         path: &str,
@@ -128,6 +134,10 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves what was created so far; otherwise as for
+    /// [all operations](Client#cancel-safety).
     pub async fn ensure(&self, path: &str) -> Result<(), Error> {
         let checked = checked("ensure", path)?;
         let made = docent_core::recipes::create_parents(
@@ -144,6 +154,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, `BadVersion`, `NotEmpty`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn delete(&self, path: &str, version: Option<i32>) -> Result<(), Error> {
         self.call("delete", path, |path| Delete { path, version })
             .await
@@ -153,6 +166,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn exists(&self, path: &str) -> Result<Option<Stat>, Error> {
         absent(self.call("exists", path, |path| Exists { path }).await)
     }
@@ -164,6 +180,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn get(&self, path: &str) -> Result<Data<Bytes>, Error> {
         self.call("get", path, |path| GetData { path }).await
     }
@@ -172,6 +191,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, `BadVersion`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn set(&self, path: &str, data: &[u8], version: Option<i32>) -> Result<Stat, Error> {
         self.call("set", path, |path| SetData {
             path,
@@ -185,6 +207,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn children(&self, path: &str) -> Result<Children<Bytes>, Error> {
         self.call("children", path, |path| GetChildren { path })
             .await
@@ -194,6 +219,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn count_descendants(&self, path: &str) -> Result<i32, Error> {
         self.call("count_descendants", path, |path| CountDescendants { path })
             .await
@@ -203,6 +231,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn get_acl(&self, path: &str) -> Result<Acls<Bytes>, Error> {
         self.call("get_acl", path, |path| GetAcl { path }).await
     }
@@ -211,6 +242,9 @@ impl Client {
     ///
     /// # Errors
     /// `NoNode`, `BadVersion`, `InvalidAcl`, and those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn set_acl(
         &self,
         path: &str,
@@ -230,6 +264,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn sync(&self, path: &str) -> Result<(), Error> {
         self.call("sync", path, |path| Sync { path }).await
     }
@@ -239,6 +276,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn ephemerals(&self, prefix: &str) -> Result<Paths<Bytes>, Error> {
         self.call("ephemerals", prefix, |prefix| GetEphemerals { prefix })
             .await
@@ -248,6 +288,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn who_am_i(&self) -> Result<Identities<Bytes>, Error> {
         self.handle
             .call(WhoAmI)
@@ -259,6 +302,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn config(&self) -> Result<Data<Bytes>, Error> {
         self.handle
             .call(GetConfig)
@@ -271,6 +317,9 @@ impl Client {
     /// # Errors
     /// `ReconfigDisabled`, `NewConfigNoQuorum`, `BadVersion`, `NoAuth`, and those of
     /// [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn reconfig(&self, reconfig: Reconfig<'_>) -> Result<Data<Bytes>, Error> {
         self.handle
             .call(reconfig)
@@ -284,6 +333,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn multi(&self, ops: &[Op<'_>]) -> Result<MultiReply<Bytes>, Error> {
         self.handle
             .call(Multi { ops })
@@ -295,6 +347,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn multi_read(&self, ops: &[ReadOp<'_>]) -> Result<MultiReadReply<Bytes>, Error> {
         self.handle
             .call(MultiRead { ops })
@@ -315,6 +370,9 @@ impl Client {
     ///
     /// # Errors
     /// See [`ErrorKind`]; [`ConnectionLost`](ErrorKind::ConnectionLost) is none of them.
+    ///
+    /// # Cancel safety
+    /// As for [all operations](Client#cancel-safety).
     pub async fn retry<R: Idempotent + Copy>(
         &self,
         request: R,
@@ -328,6 +386,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors). Then there is no watch.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all operations](Client#cancel-safety).
     pub async fn exists_and_watch(&self, path: &str) -> Result<(Option<Stat>, Watcher), Error> {
         let failed = |kind| Error::new("exists", Some(path), kind);
         let checked = checked("exists", path)?;
@@ -343,6 +404,9 @@ impl Client {
     ///
     /// # Errors
     /// As for [`get`](Self::get). Then there is no watch.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all operations](Client#cancel-safety).
     pub async fn get_and_watch(&self, path: &str) -> Result<(Data<Bytes>, Watcher), Error> {
         self.call_and_watch("get", path, |path| GetData { path })
             .await
@@ -352,6 +416,9 @@ impl Client {
     ///
     /// # Errors
     /// As for [`children`](Self::children). Then there is no watch.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all operations](Client#cancel-safety).
     pub async fn children_and_watch(
         &self,
         path: &str,
@@ -368,6 +435,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all operations](Client#cancel-safety).
     pub async fn watch(&self, path: &str) -> Result<Watcher, Error> {
         self.subscribe(path, AddWatchMode::Persistent).await
     }
@@ -380,6 +450,9 @@ impl Client {
     ///
     /// # Errors
     /// Those of [all operations](Client#errors).
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all operations](Client#cancel-safety).
     pub async fn watch_tree(&self, path: &str) -> Result<Watcher, Error> {
         self.subscribe(path, AddWatchMode::Recursive).await
     }
@@ -408,6 +481,9 @@ impl Client {
     ///
     /// # Errors
     /// The client is over.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
     pub async fn connected(&self) -> Result<Status, End> {
         let mut status = self.status();
         loop {
@@ -425,6 +501,9 @@ impl Client {
     }
 
     /// Waits until the state differs from `since`. No change is missed: each moves a counter.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again; no change is missed.
     pub async fn changed(&self, since: Status) -> Status {
         self.handle.changed(since).await
     }
@@ -459,6 +538,9 @@ impl Client {
     /// # Errors
     /// [`NotSent`](ErrorKind::NotSent) if the client is over. A refused credential ends the client:
     /// it would be refused for ever. [`TooLarge`](ErrorKind::TooLarge) if it fits no request.
+    ///
+    /// # Cancel safety
+    /// Once polled, the identity is proved all the same.
     pub async fn add_auth(&self, scheme: &str, data: &[u8]) -> Result<(), Error> {
         let failed = |kind| Error::new("add_auth", None, kind);
         let link = self.handle.shared();
@@ -480,6 +562,9 @@ impl Client {
 
     /// Closes the session: what was submitted before is still sent, the server deletes the session's
     /// ephemerals, and all later calls of any clone fail. It takes the close timeout at most.
+    ///
+    /// Without a connection it is done at once: what was not sent fails as
+    /// [`NotSent`](ErrorKind::NotSent), and the servers let the session time out.
     ///
     /// # Cancel safety
     /// Once polled, closing goes on.

@@ -88,6 +88,8 @@ struct Connection {
     /// How much to read at once.
     appetite: usize,
     frames: FrameReader,
+    /// The status when it was opened.
+    opened: Status,
 }
 
 /// Why a connection ended.
@@ -201,7 +203,14 @@ impl Driver {
     }
 
     fn hang_up(&mut self) {
-        if let Socket::Dialing(host, _) = &self.socket {
+        let unanswered = match &self.socket {
+            Socket::Dialing(host, _) => Some(*host),
+            Socket::Open(connection) if !connection.has_shaken_hands(self.logged) => {
+                Some(connection.host)
+            }
+            _ => None,
+        };
+        if let Some(host) = unanswered {
             let failure = format!("{}: no answer in time", self.hosts[host.get()]);
             *self.shared.last_failure() = Some(failure);
         }
@@ -244,6 +253,7 @@ impl Driver {
                     rx: BytesMut::new(),
                     appetite: READ.0,
                     frames: FrameReader::new(),
+                    opened: self.logged,
                 };
                 self.socket = Socket::Open(Box::new(connection));
                 self.with(|hub| hub.handle_opened(now));
@@ -396,6 +406,11 @@ impl Drop for Driver {
 }
 
 impl Connection {
+    const fn has_shaken_hands(&self, now: Status) -> bool {
+        let (then, lost) = (self.opened, self.opened.epoch.get() != now.epoch.get());
+        lost || then.connections != now.connections
+    }
+
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.rx.capacity() - self.rx.len() < self.appetite / 2 {
             self.rx.reserve(self.appetite);

@@ -1,10 +1,152 @@
 //! An Apache ZooKeeper client for tokio, in the spirit of Apache Curator.
+//!
+//! A [`Client`] is a session with an ensemble of servers, and all sessions that follow it. It
+//! reconnects by itself, says of every failed operation whether it may have run, and has a [`Lock`]
+//! whose [`Guard`] knows how long it holds.
+//!
+//! ```no_run
+//! use docent::CreateMode;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = docent::connect("zk1:2181,zk2:2181,zk3:2181/app").await?;
+//!
+//! client.ensure("/members").await?;
+//! let member = client
+//!     .create("/members/m-", b"10.0.0.7:9000", CreateMode::EphemeralSequential)
+//!     .await?;
+//! println!("this is {}", member.path);
+//!
+//! for name in client.children("/members").await?.iter() {
+//!     println!("there is {name}");
+//! }
+//!
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The [guide] has a page for each of the sections below, and tells those who know Curator or the
+//! Java client what is called what here.
+//!
+//! # Connect
+//!
+//! [`connect`] takes a connect string and waits for a session. [`builder`] has the settings.
+//! [`Builder::start`] does not wait: calls made meanwhile do.
+//!
+//! A client is cheap to clone, and all clones share its session. It needs a tokio runtime with
+//! timers and I/O, on which one task does all of its work. End it with [`Client::close`]; a runtime
+//! that shuts down before leaves the session, with its ephemerals and locks, to time out.
+//!
+//! More in [`guide::connecting`].
+//!
+//! # Operations
+//!
+//! Each operation of ZooKeeper is a method of [`Client`]. Requests are sent in the order in which
+//! they are submitted, and answered in that order. A future submits its request when it is first
+//! polled, [`Client::submit`] at once. While there is no connection requests wait, without a limit
+//! of time: `tokio::time::timeout` sets one.
+//!
+//! A reply is a view of the buffer it was received in, which it keeps alive. Copy what is to be kept
+//! for long.
+//!
+//! # Errors and outcomes
+//!
+//! An [`Error`] says what was tried on which path. Its [`kind`](Error::kind) says whether it ran:
+//!
+//! | [`ErrorKind`] | did it run? |
+//! |---|---|
+//! | `Server(code)` | no: the server refused it |
+//! | `ConnectionLost` | it may have or not |
+//! | `ReplyTooLarge`, `Malformed` | yes, but its result is lost |
+//! | all others | no: it was never sent |
+//!
+//! A request that may have run is never sent again behind the caller's back. One that was not sent
+//! when the connection was lost is kept for the next one, and is not an error.
+//!
+//! More in [`guide::outcomes`].
+//!
+//! # Sessions
+//!
+//! [`Client::status`] is what the session is now, [`Client::changed`] waits for the next change, and
+//! [`Client::states`] is a stream of them. A session that is lost is followed by another, of the next
+//! [`Epoch`]. The ephemerals, watches and locks of the old one are gone.
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) {
+//! let mut status = client.status();
+//! while status.state.end().is_none() {
+//!     let next = client.changed(status).await;
+//!     if next.epoch != status.epoch {
+//!         println!("the session was lost ({:?}); register again", next.lost);
+//!     }
+//!     status = next;
+//! }
+//! # }
+//! ```
+//!
+//! More in [`guide::sessions`].
+//!
+//! # Watches
+//!
+//! A read may leave a one-shot watch. [`Client::watch`] and [`Client::watch_tree`] set watches that
+//! last. A [`Watcher`] is a stream of [`Change`]s, each of which says "look again". After a
+//! reconnection it says so by [`Change::Resync`], and in the end by [`Change::Lost`].
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), docent::Error> {
+//! loop {
+//!     let (config, mut watcher) = client.get_and_watch("/config").await?;
+//!     println!("version {}: {:?}", config.stat().version, config.data());
+//!     watcher.changed().await;
+//! }
+//! # }
+//! ```
+//!
+//! More in [`guide::watches`].
+//!
+//! # Locks
+//!
+//! ```no_run
+//! # async fn work() {}
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let lock = client.lock("/locks/report")?;
+//! let guard = lock.acquire().await?;
+//! tokio::select! {
+//!     () = work() => println!("done, as holder {:#x}", guard.fencing_token()),
+//!     () = guard.lost() => println!("the lock may be someone else's by now"),
+//! }
+//! guard.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The lock is that of Curator's `InterProcessMutex`, and excludes clients that use it. Dropping the
+//! future of [`acquire`](docent_core::recipes::Lock::acquire), or the guard, gives the lock back in
+//! the background.
+//!
+//! More in [`guide::locks`].
+//!
+//! # Servers
+//!
+//! Servers from version 3.5 on are supported; versions 3.8 and 3.9 are tested. [`Client::watch`],
+//! [`Client::watch_tree`], [`Client::ephemerals`], [`Client::count_descendants`] and
+//! [`Client::multi_read`] need 3.6, [`Client::who_am_i`] needs 3.7.
+//!
+//! # What is not there yet
+//!
+//! TLS, SASL, and of the recipes all but the lock.
+//!
+//! # Logs
+//!
+//! The client logs by `tracing`: changes of state as info, lost sessions and servers that break the
+//! protocol as warnings, connections as debug. Credentials and data are never logged.
 
 mod builder;
 mod client;
 mod connect;
 mod driver;
 mod error;
+pub mod guide;
 mod shared;
 mod watch;
 
@@ -12,19 +154,29 @@ pub use builder::Builder;
 pub use client::{Client, Created};
 pub use connect::{Addresses, Host, Resolve, SystemResolver};
 pub use docent_core as core;
+#[doc(inline)]
 pub use docent_core::error::Code;
+#[doc(inline)]
 pub use docent_core::hub::Limits;
+#[doc(inline)]
 pub use docent_core::path::Path;
+#[doc(inline)]
 pub use docent_core::session::{Backoff, Credentials, End, Epoch, Lost, State, Status};
+#[doc(inline)]
 pub use docent_core::wire::{
     Acl, Acls, Children, CreateMode, Data, EventKind, Events, Identities, MultiFailure, MultiReply,
     Op, OpResult, Paths, Perms, ReadOp, Reconfig, Stat,
 };
+#[doc(inline)]
 pub use error::{BuildError, ConnectError, Error, ErrorKind};
 pub use shared::Link;
 pub use watch::{Change, States, Watcher};
 
 use docent_core::handle::Handle;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 /// A [fair mutex](docent_core::recipes::Lock).
 pub type Lock = docent_core::recipes::Lock<Handle<Link>>;
@@ -35,6 +187,9 @@ pub type Guard = docent_core::recipes::Guard<Handle<Link>>;
 ///
 /// # Errors
 /// See [`Builder::connect`].
+///
+/// # Cancel safety
+/// Cancelling it closes the client.
 pub async fn connect(connect_string: &str) -> Result<Client, ConnectError> {
     builder(connect_string).connect().await
 }

@@ -63,10 +63,9 @@ impl<S: Storage> Hub<S> {
         parent: Path<'_>,
         name: &str,
     ) -> Result<NewClaim<S::Path>, Error> {
-        if epoch != self.seen.epoch || self.session.id() == 0 {
-            return Err(Error::NotSent(
-                self.session.status().state.end().unwrap_or(End::Expired),
-            ));
+        self.admit(Some(epoch))?;
+        if self.session.id() == 0 {
+            return Err(Error::NotSent(End::Expired));
         }
         let serial = self.next_claim;
         let path = protected(self.session.id(), serial, parent, name)?;

@@ -95,14 +95,17 @@ impl<C: Client> Lock<C> {
             data: self.data,
             acl: self.acl,
         };
-        let place = Place::join(&self.client, queue).await?;
-        match place.turn(queue).await? {
-            Some(status) => Ok(Some(Guard { place, status })),
-            None => {
-                place.claim.settle();
-                Ok(None)
+        let mut place = Place::join(&self.client, queue).await?;
+        while let Some(status) = place.turn(queue).await? {
+            let guard = Guard { place, status };
+            if guard.is_held() {
+                return Ok(Some(guard));
             }
+            // The lease ran out on the way: look again.
+            place = guard.place;
         }
+        place.claim.settle();
+        Ok(None)
     }
 }
 

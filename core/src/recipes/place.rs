@@ -34,14 +34,16 @@ impl<C: Client> Place<C> {
         loop {
             let made = match create(&client, queue, &mut claim).await {
                 Ok(made) => Some(made),
-                Err(Error::Server(Code::NoNode)) => {
+                // The root of a chroot cannot be made from within.
+                Err(Error::Server(Code::NoNode)) if !queue.path.is_root() => {
                     create_parents(&client, queue.path, CreateMode::Container, queue.acl).await?;
                     None
                 }
                 Err(Error::ConnectionLost) => look(&client, &mut claim).await?,
                 Err(error) => {
-                    // Unless it may have run there is nothing to clean up.
-                    if !error.may_have_run() {
+                    // Unless it may have run there is nothing to clean up. A path that is too long
+                    // is that of the node.
+                    if !error.may_have_run() && error != Error::PathTooLong {
                         claim.settle();
                     }
                     return Err(error);

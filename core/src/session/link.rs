@@ -68,7 +68,6 @@ impl Link {
     }
 
     #[inline]
-
     pub(super) const fn requests_in_flight(&self) -> bool {
         self.requests_sent != self.requests_answered
     }

@@ -18,9 +18,11 @@
 mod config;
 mod hosts;
 mod link;
+mod output;
 mod status;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 use core::fmt;
 use core::time::Duration;
@@ -34,7 +36,7 @@ pub use status::{Credentials, End, Epoch, Lost, State, Status};
 use crate::error::{Code, ProtocolError};
 use crate::rng::Rng;
 use crate::time::Instant;
-use crate::wire::{Connect, ConnectReply, Connected, ReplyHeader, WatchEvent, xid};
+use crate::wire::{ConnectReply, Connected, ReplyHeader, WatchEvent, xid};
 
 /// The xid of the request that ends a session, out of the way of all others.
 pub(crate) const CLOSE_XID: i32 = i32::MAX;
@@ -246,8 +248,6 @@ impl Session {
         held.then(|| self.acknowledged + self.timeout - self.config.margin(self.timeout))
     }
 
-    // ---- what happened ----
-
     /// The connection last asked for is open.
     pub fn handle_opened(&mut self, _now: Instant) {
         if let Phase::Dialing { deadline } = self.phase {
@@ -447,8 +447,6 @@ impl Session {
         }
     }
 
-    #[inline]
-
     /// The server refused a request for a reason that concerns the whole session. The request's own
     /// reply has been delivered.
     pub(crate) fn handle_refusal(&mut self, now: Instant, code: Code) {
@@ -537,275 +535,5 @@ impl Session {
         self.status.state = State::Connected { read_only };
         self.status.connections = self.status.connections.wrapping_add(1);
         self.changed = true;
-    }
-
-    // ---- what to do ----
-
-    /// What the transport must do next.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        if core::mem::take(&mut self.hang_up) {
-            return Some(Action::HangUp);
-        }
-        let dial = self.dial.take().map(Action::Dial);
-        dial.or_else(|| self.probe.take().map(Action::Probe))
-    }
-
-    /// When to call [`handle_timeout`](Self::handle_timeout) next.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let phase = match &self.phase {
-            Phase::Waiting { until } => Some(*until),
-            Phase::Dialing { deadline } | Phase::Handshaking { deadline, .. } => Some(*deadline),
-            Phase::Up(link) => Some(self.link_deadline(link)),
-            Phase::Ended => return None,
-        };
-        [
-            phase,
-            self.close_deadline(),
-            self.lapse_at(),
-            self.presume_at(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
-    fn link_deadline(&self, link: &Link) -> Instant {
-        let give_up = link.give_up_at(self.timeout, self.config.operation_timeout);
-        let ping = link.ping_at(self.timeout);
-        let probe = self.probing.map(|probing| probing.at);
-        [ping, probe]
-            .into_iter()
-            .flatten()
-            .fold(give_up, Instant::min)
-    }
-
-    /// The message of the session that must go out before any request. `drained` says that all
-    /// requests have gone out.
-    pub(crate) fn next_control(&self, drained: bool) -> Option<Control> {
-        let link = match &self.phase {
-            Phase::Handshaking { sent: None, .. } => return Some(Control::Connect),
-            Phase::Up(link) => link,
-            _ => return None,
-        };
-        if link.auths_sent < self.auths {
-            return Some(Control::Auth(link.auths_sent));
-        }
-        if let Restore::From(from) = link.restore {
-            return Some(Control::Restore {
-                from,
-                zxid: link.zxid,
-            });
-        }
-        if link.ping_is_due() {
-            return Some(Control::Ping);
-        }
-        let close = drained && matches!(self.closing, Closing::Asked { .. });
-        close.then_some(Control::Close)
-    }
-
-    /// The transport's buffer has taken `control`.
-    pub(crate) fn control_sent(&mut self, now: Instant, control: Control) {
-        match (&mut self.phase, control) {
-            (Phase::Handshaking { sent, .. }, Control::Connect) => *sent = Some(now),
-            (Phase::Up(link), Control::Auth(_)) => link.auth_sent(now),
-            (Phase::Up(link), Control::Ping) => link.ping_sent(now),
-            (Phase::Up(_), Control::Close) => {
-                if let Closing::Asked { deadline } = self.closing {
-                    self.closing = Closing::Sent { deadline };
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The transport's buffer has taken a message that restores watches; `rest` is where the next
-    /// one starts. Without a message there was nothing left to restore.
-    pub(crate) fn restore_sent(&mut self, now: Instant, rest: Option<usize>, message: bool) {
-        let Phase::Up(link) = &mut self.phase else {
-            return;
-        };
-        let rest = rest.map_or(Restore::Done, Restore::From);
-        if message {
-            link.restore_sent(now, rest);
-        } else {
-            link.restore = rest;
-        }
-    }
-
-    /// Whether requests may go out now.
-    #[inline]
-    pub(crate) fn may_send(&self) -> bool {
-        let open = !matches!(self.closing, Closing::Sent { .. });
-        open && matches!(&self.phase, Phase::Up(link) if link.is_prepared(self.auths))
-    }
-
-    /// The transport's buffer has taken `count` requests.
-    pub(crate) fn requests_sent(&mut self, now: Instant, count: u32) {
-        if let Phase::Up(link) = &mut self.phase {
-            link.requests_sent(now, count);
-        }
-    }
-
-    /// The first message on a connection.
-    pub(crate) fn connect_request(&self) -> Connect<'_> {
-        let known = self.asks_for_known_session();
-        Connect {
-            last_zxid: self.identity.zxid,
-            timeout_ms: self.config.wanted_ms(),
-            session: if known { self.identity.id } else { 0 },
-            password: if known {
-                &self.identity.password
-            } else {
-                &[0; 16]
-            },
-            read_only: self.config.read_only,
-        }
-    }
-
-    /// Numbers one request: from 1 up, and from 1 again, clear of every xid with a meaning.
-    #[inline]
-    pub(crate) fn next_xid(&mut self) -> i32 {
-        self.last_xid = if self.last_xid >= CLOSE_XID - 1 {
-            1
-        } else {
-            self.last_xid + 1
-        };
-        self.last_xid
-    }
-
-    /// Whether requests can be answered on the connection there is now.
-    pub(crate) const fn is_up(&self) -> bool {
-        matches!(self.phase, Phase::Up(_))
-    }
-
-    /// Whether the user has asked to close, or nothing can be sent for good.
-    #[inline]
-    pub(crate) fn end_for_new_requests(&self) -> Option<End> {
-        match self.closing {
-            Closing::No => self.status.state.end(),
-            _ => Some(self.status.state.end().unwrap_or(End::Closed)),
-        }
-    }
-
-    /// Whether anything changed that the hub must follow, since last asked.
-    #[inline]
-    pub(crate) fn take_changed(&mut self) -> bool {
-        core::mem::take(&mut self.changed)
-    }
-
-    // ---- transitions ----
-
-    fn hang_up_and_retry(&mut self, now: Instant) {
-        self.hang_up |= !matches!(self.phase, Phase::Waiting { .. } | Phase::Ended);
-        self.retry(now);
-    }
-
-    /// Leaves the connection, if there is one, and waits for the next attempt.
-    fn retry(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Ended) {
-            return;
-        }
-        if self.closing != Closing::No {
-            return self.end(State::Closed);
-        }
-        if matches!(&self.phase, Phase::Up(link) if now.since(link.since) >= self.config.backoff.stable)
-        {
-            self.fruitless = 0;
-        }
-        let saving = (self.identity.id != 0).then_some(self.timeout);
-        let rounds = self.fruitless / self.hosts.count();
-        let pause = self.config.backoff.pause(rounds, saving, &mut self.rng);
-        self.fruitless = self.fruitless.saturating_add(1);
-        self.wait_until(now + pause);
-    }
-
-    fn wait_until(&mut self, until: Instant) {
-        if matches!(self.phase, Phase::Ended) {
-            return;
-        }
-        if self.status.state.is_connected() {
-            self.status.state = if self.lapsed {
-                State::Lapsed
-            } else {
-                State::Suspended
-            };
-        }
-        self.phase = Phase::Waiting { until };
-        self.probing = None;
-        self.dial = None;
-        self.probe = None;
-        self.changed = true;
-    }
-
-    /// The session is over; the next one starts from nothing, so that it can live on an ensemble
-    /// that was wiped or restored.
-    fn lose(&mut self, cause: Lost) {
-        self.identity = Identity::NONE;
-        self.timeout = self.config.session_timeout;
-        self.lapsed = false;
-        self.status.epoch.0 = self.status.epoch.0.wrapping_add(1);
-        self.status.lapses = self.status.lapses.wrapping_add(1);
-        self.status.lost = Some(cause);
-        self.changed = true;
-        if self.config.renew {
-            self.status.state = State::Connecting;
-        } else {
-            self.end(State::Expired);
-        }
-    }
-
-    fn end(&mut self, state: State) {
-        let open = matches!(
-            self.phase,
-            Phase::Dialing { .. } | Phase::Handshaking { .. } | Phase::Up(_)
-        );
-        self.hang_up |= open;
-        self.dial = None;
-        self.probe = None;
-        self.phase = Phase::Ended;
-        self.status.state = state;
-        // Whatever the session protected may be given away from now on.
-        self.status.lapses = self.status.lapses.wrapping_add(1);
-        self.changed = true;
-    }
-
-    #[inline]
-
-    fn acknowledge(&mut self, now: Instant, sent: Option<Instant>) {
-        if let Some(sent) = sent {
-            self.acknowledged = self.acknowledged.max(sent);
-            // What was sent long ago may only prove a lease that has run out as well.
-            self.lapsed &= self.lease().is_some_and(|end| end <= now);
-        }
-    }
-
-    // ---- deadlines ----
-
-    fn attempt(&self) -> Duration {
-        self.config
-            .connection_timeout
-            .min((self.timeout / 3).max(MIN_ATTEMPT))
-    }
-
-    const fn close_deadline(&self) -> Option<Instant> {
-        match (&self.phase, self.closing) {
-            (Phase::Ended, _) | (_, Closing::No) => None,
-            (_, Closing::Asked { deadline } | Closing::Sent { deadline }) => Some(deadline),
-        }
-    }
-
-    fn lapse_at(&self) -> Option<Instant> {
-        let pending = !self.lapsed && !matches!(self.phase, Phase::Ended);
-        self.lease()
-            .filter(|_| pending && self.status.state != State::Connecting)
-    }
-
-    fn presume_at(&self) -> Option<Instant> {
-        let adrift = self.identity.id != 0 && !matches!(self.phase, Phase::Up(_) | Phase::Ended);
-        adrift.then(|| self.acknowledged + self.timeout + self.timeout / 3)
-    }
-
-    const fn asks_for_known_session(&self) -> bool {
-        self.identity.id != 0 && self.identity.known_to_all
     }
 }

@@ -5,7 +5,8 @@ use core::ops::Range;
 
 use crate::error::Code;
 use crate::path::Path;
-use crate::wire::jute::{Decoder, Encoder, Malformed, Refused, Sink};
+use crate::wire::decode::{Decoder, Malformed};
+use crate::wire::encode::{Encoder, Refused, Sink};
 use crate::wire::types::{EventKind, OpCode, WatchKind};
 
 /// Transaction-like numbers with which requests and replies are paired.

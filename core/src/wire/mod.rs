@@ -4,20 +4,32 @@
 //! themselves into any [`Sink`]; responses are views over whatever buffer the reply lies in. The
 //! field order is that of ZooKeeper's `zookeeper.jute`.
 
+mod acls;
+mod decode;
+mod encode;
+mod ensemble;
 mod frame;
-mod jute;
+mod lists;
 mod multi;
-mod ops;
+mod nodes;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 mod types;
+mod watching;
 
+pub use acls::*;
+pub use decode::{Decoder, Items, Malformed, Record};
+pub use encode::{Encoder, Full, Refused, Sink, SliceSink};
+pub use ensemble::*;
 pub use frame::{
     Connect, ConnectReply, Connected, Credential, FrameReader, ReplyHeader, RequestHeader, Step,
     WatchEvent, frame, frame_len, set_watches, xid,
 };
-pub use jute::{Decoder, Encoder, Full, Items, Malformed, Record, Refused, Sink, SliceSink};
+pub use lists::*;
 pub use multi::*;
-pub use ops::*;
+pub use nodes::*;
 pub use types::*;
+pub use watching::*;
 
 use crate::path::Path;
 

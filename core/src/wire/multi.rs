@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use crate::error::Code;
 use crate::path::Path;
-use crate::wire::jute::{Decoder, Encoder, Items, Malformed};
-use crate::wire::ops::{Create, Delete, SetData, below, version};
+use crate::wire::decode::{Decoder, Items, Malformed};
+use crate::wire::encode::Encoder;
+use crate::wire::nodes::{Create, Delete, SetData, below, version};
 use crate::wire::types::{OpCode, Stat};
 use crate::wire::{Idempotent, Request};
 

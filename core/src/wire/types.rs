@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-use crate::wire::jute::Encoder;
+use crate::wire::encode::Encoder;
 
 /// The number of an operation, as it stands in a request header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@ use super::*;
 use crate::client::{Client, Watcher as _};
 use crate::error::Code;
 use crate::handle::{Handle, Share, act};
+use crate::rng::Rng;
 use crate::session::End;
 use crate::wire::{Exists, GetChildNames, Malformed};
 
@@ -17,6 +18,7 @@ on_both! {<2, 2>:
     a_call_goes_out_when_it_is_first_polled,
     a_call_waits_for_room_and_is_served_in_turn,
     many_tasks_share_one_place,
+    no_task_waits_for_ever,
     a_call_may_be_dropped_at_any_time,
     a_submitted_request_may_be_awaited_later_or_not_at_all,
     a_malformed_reply_fails_its_call_and_the_connection,
@@ -237,6 +239,44 @@ fn many_tasks_share_one_place<K: Kind>() {
     assert!(K::BOUNDED || polls <= 6 * 5, "{polls}");
 }
 
+/// Tasks come and go at random, and so do connections; whoever stays is served, though only those
+/// run that were woken.
+fn no_task_waits_for_ever<K: Kind>() {
+    for seed in 0..200 {
+        let mut rng = Rng::new(seed);
+        let shared = connected::<K>();
+        let mut tasks = Vec::new();
+        for _ in 0..200 {
+            match rng.up_to(19) {
+                0..=7 => tasks.push(Task::new(read(shared.handle(), "/a"))),
+                8 | 9 if !tasks.is_empty() => {
+                    let at = rng.up_to(tasks.len() as u64 - 1);
+                    tasks.swap_remove(at as usize);
+                }
+                10..=13 => drop(transmit(&shared)),
+                14..=18 if shared.script(|script| !script.due.is_empty()) => {
+                    answer(&shared, 0, &data(b""));
+                }
+                19 if rng.up_to(3) == 0 => {
+                    shared.script(Scripted::reconnect);
+                    shared.script(Scripted::wake);
+                }
+                _ => {}
+            }
+            tasks.retain_mut(|task| task.run().is_none());
+        }
+        for _ in 0..50 * tasks.len() {
+            transmit(&shared);
+            if shared.script(|script| !script.due.is_empty()) {
+                answer(&shared, 0, &data(b""));
+            }
+            tasks.retain_mut(|task| task.run().is_none());
+        }
+        assert!(tasks.is_empty(), "{} wait for ever", tasks.len());
+        is_vacant(&shared);
+    }
+}
+
 /// Drops a call before its first poll, and after each thing that happens to it.
 fn a_call_may_be_dropped_at_any_time<K: Kind>() {
     for crowded in [false, true] {
@@ -246,7 +286,9 @@ fn a_call_may_be_dropped_at_any_time<K: Kind>() {
             let mut held: Vec<_> = (0..hold)
                 .map(|_| Task::new(read(shared.handle(), "/held")))
                 .collect();
-            held.iter_mut().for_each(|task| drop(task.run()));
+            for task in &mut held {
+                task.run();
+            }
             let mut task = Task::new(read(shared.handle(), "/a"));
             for step in 0..stage {
                 task.run();
@@ -262,7 +304,9 @@ fn a_call_may_be_dropped_at_any_time<K: Kind>() {
             transmit(&shared);
             while shared.script(|script| !script.due.is_empty()) {
                 answer(&shared, 0, &data(b""));
-                held.iter_mut().for_each(|task| drop(task.run()));
+                for task in &mut held {
+                    task.run();
+                }
                 transmit(&shared);
             }
             is_vacant(&shared);
@@ -292,7 +336,9 @@ fn a_malformed_reply_fails_its_call_and_the_connection<K: Kind>() {
     lying[..4].copy_from_slice(&i32::MAX.to_be_bytes());
     for bad in [&whole[..whole.len() - 1], b"", &lying] {
         let mut tasks = ["/a", "/b"].map(|at| Task::new(read(shared.handle(), at)));
-        tasks.each_mut().map(Task::run);
+        for task in &mut tasks {
+            task.run();
+        }
         transmit(&shared);
         answer(&shared, 0, bad);
         let malformed = Err(Error::Malformed(Malformed::Truncated));

@@ -1,1 +1,619 @@
+//! The lock, against a server in miniature.
 
+use super::handle::{Shared, Task};
+use super::server::Server;
+use super::*;
+use crate::client::Client;
+use crate::error::Code;
+use crate::handle::Handle;
+use crate::recipes::{Guard, Lock, reap};
+use crate::session::End;
+
+/// With a single call, a single watch and a single claim, too.
+mod one_place {
+    use super::*;
+
+    on_both! {<1, 1>:
+        a_free_lock_is_acquired,
+        a_lock_makes_its_parents,
+        a_lock_below_a_chroot_is_acquired,
+        a_lock_is_released,
+        a_lock_that_is_dropped_is_released,
+        a_lock_is_waited_for,
+        only_the_nearest_contender_is_waited_for,
+        foreign_names_are_no_contenders,
+        a_contender_that_vanishes_is_not_waited_for,
+        an_attempt_may_be_dropped_at_any_time,
+        an_attempt_may_lose_its_connection_at_any_time,
+        an_attempt_may_lose_its_session_at_any_time,
+        an_attempt_may_be_dropped_and_lose_its_connection_at_any_time,
+        an_attempt_whose_node_is_deleted_joins_again,
+        a_release_whose_answer_is_lost_goes_on_in_the_background,
+        a_lock_whose_session_expired_is_lost,
+        a_lock_whose_lease_ran_out_is_lost_for_good,
+        a_lock_is_valid_for_as_long_as_its_lease,
+        a_lock_whose_node_is_deleted_is_lost,
+        the_fencing_token_grows,
+        a_missing_chroot_is_an_error,
+        a_node_that_has_no_room_for_its_name_is_not_created,
+        a_refused_create_leaves_no_claim,
+        a_closed_client_acquires_nothing,
+    }
+}
+
+mod more_places {
+    use super::*;
+
+    on_both! {<4, 4>:
+        contenders_of_one_client_are_served_in_turn,
+        an_attempt_may_be_dropped_at_any_time,
+        an_attempt_may_lose_its_connection_at_any_time,
+        an_attempt_may_lose_its_session_at_any_time,
+        an_attempt_may_be_dropped_and_lose_its_connection_at_any_time,
+    }
+}
+
+type LockOf<K> = Lock<Handle<Shared<K>>>;
+type Acquired<K> = Result<Guard<Handle<Shared<K>>>, Error>;
+
+/// A client and its server, and what is on the way between them.
+struct World<K: Kind> {
+    shared: Shared<K>,
+    server: Server,
+    sent: VecDeque<Vec<u8>>,
+    received: VecDeque<Vec<u8>>,
+    reaper: Task<'static, ()>,
+}
+
+impl<K: Kind> World<K> {
+    fn new() -> Self {
+        Self::below("")
+    }
+
+    fn below(chroot: &'static str) -> Self {
+        let script = Scripted::with(Setup { chroot, ..SETUP });
+        let shared = Shared::new(script, chroot);
+        let handle = shared.handle();
+        let mut world = Self {
+            shared,
+            server: Server::new(if chroot.is_empty() { "/" } else { chroot }),
+            sent: VecDeque::new(),
+            received: VecDeque::new(),
+            reaper: Task::new(reap(handle)),
+        };
+        world.connect();
+        world
+    }
+
+    fn lock(&self) -> LockOf<K> {
+        Lock::new(self.shared.handle(), path("/l")).unwrap()
+    }
+
+    fn acquire(&self) -> Task<'static, Acquired<K>> {
+        let lock = self.lock();
+        Task::new(async move { lock.acquire().await })
+    }
+
+    /// Connects, if need be with a new session.
+    fn connect(&mut self) {
+        while !self.shared.script(|script| script.state().is_connected()) {
+            let hello = self.shared.script(Scripted::open);
+            let answer = self.server.connect(&hello);
+            self.shared.script(|script| script.frame(&answer).unwrap());
+        }
+    }
+
+    /// The connection is lost; with `ran` only after the server has run all that was sent.
+    fn cut(&mut self, ran: bool) {
+        if ran {
+            let sent = self.shared.script(Scripted::write);
+            for frame in self.sent.drain(..).chain(sent) {
+                self.server.run(&frame);
+            }
+        }
+        self.sent.clear();
+        self.received.clear();
+        self.shared.script(|script| {
+            script.cut();
+            script.wake();
+        });
+    }
+
+    /// One thing happens: a frame arrives, a request is run, or requests are written.
+    fn step(&mut self) -> bool {
+        self.received.extend(self.server.take_events());
+        if let Some(frame) = self.received.pop_front() {
+            self.shared.script(|script| script.frame(&frame).unwrap());
+        } else if let Some(frame) = self.sent.pop_front() {
+            self.received.extend(self.server.run(&frame));
+        } else {
+            self.sent.extend(self.shared.script(Scripted::write));
+            self.shared.script(Scripted::wake);
+            return !self.sent.is_empty();
+        }
+        true
+    }
+
+    /// A task runs, or one thing happens. `None` when nothing does any more.
+    fn act<T>(&mut self, task: &mut Task<'_, T>) -> Option<Option<T>> {
+        if task.is_due() {
+            return Some(task.run());
+        }
+        if self.reaper.is_due() {
+            self.reaper.run();
+            return Some(None);
+        }
+        self.step().then_some(None)
+    }
+
+    /// Lets things happen until the task ends or nothing happens any more.
+    fn run<T>(&mut self, task: &mut Task<'_, T>) -> Option<T> {
+        for _ in 0..10_000 {
+            if let Some(output) = self.act(task)? {
+                return Some(output);
+            }
+        }
+        panic!("it never ends")
+    }
+
+    /// Lets things happen while nobody wants anything.
+    fn rest(&mut self) {
+        let idle = core::future::pending::<()>();
+        assert!(self.run(&mut Task::new(idle)).is_none());
+    }
+
+    fn acquired(&mut self) -> Guard<Handle<Shared<K>>> {
+        let mut task = self.acquire();
+        self.run(&mut task).expect("acquired").unwrap()
+    }
+
+    /// Another client's node in the queue.
+    fn contender(&mut self) -> String {
+        if self.server.node("/l").is_none() {
+            self.server.create("/l", 0, false).unwrap();
+        }
+        let name = "/l/_c_00000000-0000-0000-0000-000000000001-lock-";
+        self.server.create(name, 0x999, true).unwrap()
+    }
+
+    /// The nodes of the session.
+    fn own(&self) -> Vec<String> {
+        self.server.owned_by(self.server.session())
+    }
+
+    /// Nothing is left, neither here nor there, of the session that there is now.
+    fn is_clean(&mut self) {
+        self.rest();
+        assert_eq!(self.own(), [""; 0]);
+        self.shared.script(|script| {
+            assert_eq!((script.hub.claims(), script.hub.orphans()), (0, 0));
+            assert_eq!(script.hub.requests(), 0);
+        });
+    }
+
+    fn release(&mut self, guard: Guard<Handle<Shared<K>>>) {
+        let mut task = Task::new(guard.release());
+        assert_eq!(self.run(&mut task), Some(Ok(())));
+    }
+}
+
+fn a_free_lock_is_acquired<K: Kind>() {
+    let mut world = World::<K>::new();
+    world.server.create("/l", 0, false).unwrap();
+    let guard = world.acquired();
+    assert!(guard.is_held());
+    assert_eq!(world.own(), [guard.path().as_str()]);
+    let name = guard.path().name();
+    assert!(name.starts_with("_c_") && name.ends_with("-lock-0000000000"));
+    assert_eq!(world.server.requests, 2, "a create and a list");
+}
+
+fn a_lock_makes_its_parents<K: Kind>() {
+    let mut world = World::<K>::new();
+    let lock = Lock::new(world.shared.handle(), path("/a/b/c")).unwrap();
+    let mut task = Task::new(async move { lock.acquire().await });
+    let guard = world.run(&mut task).unwrap().unwrap();
+    assert_eq!(guard.path().parent(), Some(path("/a/b/c")));
+    world.release(guard);
+    world.is_clean();
+}
+
+fn a_lock_below_a_chroot_is_acquired<K: Kind>() {
+    let mut world = World::<K>::below("/app");
+    let holder = world.server.create("/app/l", 0, false).unwrap();
+    let other = std::format!("{holder}/x-lock-");
+    let other = world.server.create(&other, 0x999, true).unwrap();
+    let mut task = world.acquire();
+    assert!(world.run(&mut task).is_none());
+    world.server.delete(&other).unwrap();
+    let guard = world.run(&mut task).unwrap().unwrap();
+    assert!(guard.path().as_str().starts_with("/l/_c_"));
+    drop(guard);
+    world.is_clean();
+}
+
+fn a_lock_is_released<K: Kind>() {
+    let mut world = World::<K>::new();
+    for _ in 0..3 {
+        let guard = world.acquired();
+        world.release(guard);
+        assert_eq!(world.own(), [""; 0]);
+    }
+    world.is_clean();
+}
+
+fn a_lock_that_is_dropped_is_released<K: Kind>() {
+    let mut world = World::<K>::new();
+    for _ in 0..3 {
+        drop(world.acquired());
+        world.is_clean();
+    }
+}
+
+fn a_lock_is_waited_for<K: Kind>() {
+    let mut world = World::<K>::new();
+    let holder = world.contender();
+    let mut task = world.acquire();
+    assert!(world.run(&mut task).is_none());
+    let (polls, requests) = (task.polls, world.server.requests);
+    world.rest();
+    assert_eq!((task.polls, world.server.requests), (polls, requests));
+    world.server.delete(&holder).unwrap();
+    assert!(world.run(&mut task).unwrap().unwrap().is_held());
+}
+
+fn only_the_nearest_contender_is_waited_for<K: Kind>() {
+    let mut world = World::<K>::new();
+    let [first, second] = [world.contender(), world.contender()];
+    let mut task = world.acquire();
+    assert!(world.run(&mut task).is_none());
+    let requests = world.server.requests;
+    world.contender();
+    world.server.delete(&first).unwrap();
+    assert!(world.run(&mut task).is_none());
+    assert_eq!(world.server.requests, requests, "it was not even woken");
+    world.server.delete(&second).unwrap();
+    assert!(world.run(&mut task).is_some());
+}
+
+fn foreign_names_are_no_contenders<K: Kind>() {
+    let mut world = World::<K>::new();
+    world.server.create("/l", 0, false).unwrap();
+    for name in ["_c_x", "lock-é000000001", "-0000000000", "other-0000000000"] {
+        let node = std::format!("/l/{name}");
+        world.server.create(&node, 0x999, false).unwrap();
+    }
+    assert!(world.acquired().is_held());
+}
+
+fn a_contender_that_vanishes_is_not_waited_for<K: Kind>() {
+    for actions in 0..40 {
+        let mut world = World::<K>::new();
+        let holder = world.contender();
+        let mut task = world.acquire();
+        let mut guard = None;
+        for _ in 0..actions {
+            guard = guard.or_else(|| world.act(&mut task).flatten());
+        }
+        world.server.delete(&holder).unwrap();
+        let guard = guard.or_else(|| world.run(&mut task));
+        assert!(guard.unwrap().unwrap().is_held(), "after {actions}");
+        world.is_clean();
+    }
+}
+
+/// Runs an attempt for so many actions; with a holder it can only wait. Says whether it went on
+/// for as long.
+fn attempt<K: Kind>(actions: usize, held: bool) -> (World<K>, Task<'static, Acquired<K>>, bool) {
+    let mut world = World::<K>::new();
+    if held {
+        world.contender();
+    }
+    let mut task = world.acquire();
+    for _ in 0..actions {
+        match world.act(&mut task) {
+            Some(None) => {}
+            // The guard is dropped here, which is one more thing that may happen at any time.
+            Some(Some(_)) | None => return (world, task, false),
+        }
+    }
+    (world, task, true)
+}
+
+/// The lock can be had, and given back, once others have gone.
+fn is_usable<K: Kind>(world: &mut World<K>) {
+    for other in world.server.owned_by(0x999) {
+        world.server.delete(&other).unwrap();
+    }
+    let guard = world.acquired();
+    assert_eq!(world.own(), [guard.path().as_str()]);
+    world.release(guard);
+    world.is_clean();
+}
+
+fn an_attempt_may_be_dropped_at_any_time<K: Kind>() {
+    for held in [false, true] {
+        let mut actions = 0;
+        loop {
+            let (mut world, task, more) = attempt::<K>(actions, held);
+            drop(task);
+            world.is_clean();
+            is_usable(&mut world);
+            if !more {
+                break;
+            }
+            actions += 1;
+        }
+        assert!(actions > 10);
+    }
+}
+
+/// Goes on with an attempt until it holds the lock.
+fn succeeds<K: Kind>(world: &mut World<K>, task: &mut Task<'static, Acquired<K>>) {
+    let mut guard = world.run(task);
+    for other in world.server.owned_by(0x999) {
+        assert!(guard.is_none());
+        world.server.delete(&other).unwrap();
+        guard = world.run(task);
+    }
+    let guard = guard.expect("acquired").unwrap();
+    assert_eq!(world.own(), [guard.path().as_str()]);
+    assert!(guard.is_held());
+    assert!(guard.fencing_token() > 100);
+    world.release(guard);
+    world.is_clean();
+}
+
+fn an_attempt_may_lose_its_connection_at_any_time<K: Kind>() {
+    for (held, ran) in [(false, false), (false, true), (true, false), (true, true)] {
+        for actions in 0.. {
+            let (mut world, mut task, more) = attempt::<K>(actions, held);
+            if !more && !held {
+                break;
+            }
+            world.cut(ran);
+            world.connect();
+            succeeds(&mut world, &mut task);
+            if !more {
+                break;
+            }
+        }
+    }
+}
+
+fn an_attempt_may_lose_its_session_at_any_time<K: Kind>() {
+    for (held, ran) in [(false, false), (false, true), (true, false), (true, true)] {
+        for actions in 0.. {
+            let (mut world, mut task, more) = attempt::<K>(actions, held);
+            if !more && !held {
+                break;
+            }
+            world.cut(ran);
+            world.server.expire(world.server.session());
+            world.connect();
+            succeeds(&mut world, &mut task);
+            if !more {
+                break;
+            }
+        }
+    }
+}
+
+fn an_attempt_may_be_dropped_and_lose_its_connection_at_any_time<K: Kind>() {
+    for (held, ran) in [(false, true), (true, false), (true, true)] {
+        for dropped in 0.. {
+            let mut longer = true;
+            for cut in 0.. {
+                let (mut world, task, more) = attempt::<K>(dropped, held);
+                longer = more;
+                drop(task);
+                let mut idle = Task::new(core::future::pending::<()>());
+                let steps = (0..cut).take_while(|_| world.act(&mut idle).is_some());
+                let ended = steps.count() < cut;
+                world.cut(ran);
+                world.connect();
+                world.is_clean();
+                is_usable(&mut world);
+                if ended {
+                    break;
+                }
+            }
+            if !longer {
+                break;
+            }
+        }
+    }
+}
+
+fn contenders_of_one_client_are_served_in_turn<K: Kind>() {
+    let mut world = World::<K>::new();
+    let mut tasks = [world.acquire(), world.acquire(), world.acquire()];
+    let first = world.run(&mut tasks[0]).unwrap().unwrap();
+    assert!(world.run(&mut tasks[1]).is_none());
+    assert!(world.run(&mut tasks[2]).is_none());
+    assert_eq!(world.own().len(), 3);
+    drop(first);
+    assert!(world.run(&mut tasks[2]).is_none());
+    let second = world.run(&mut tasks[1]).unwrap().unwrap();
+    world.release(second);
+    assert!(world.run(&mut tasks[2]).unwrap().unwrap().is_held());
+}
+
+fn an_attempt_whose_node_is_deleted_joins_again<K: Kind>() {
+    let mut world = World::<K>::new();
+    let holder = world.contender();
+    let mut task = world.acquire();
+    assert!(world.run(&mut task).is_none());
+    let own = world.own().remove(0);
+    world.server.delete(&own).unwrap();
+    world.server.delete(&holder).unwrap();
+    let guard = world.run(&mut task).unwrap().unwrap();
+    assert_ne!(guard.path().as_str(), own);
+    world.release(guard);
+    world.is_clean();
+}
+
+fn a_release_whose_answer_is_lost_goes_on_in_the_background<K: Kind>() {
+    for ran in [false, true] {
+        let mut world = World::<K>::new();
+        let guard = world.acquired();
+        let mut task = Task::new(guard.release());
+        assert!(world.act(&mut task).unwrap().is_none());
+        world.step();
+        world.cut(ran);
+        assert_eq!(task.run(), Some(Err(Error::ConnectionLost)));
+        world.connect();
+        world.is_clean();
+    }
+}
+
+fn a_lock_whose_session_expired_is_lost<K: Kind>() {
+    let mut world = World::<K>::new();
+    let guard = world.acquired();
+    let watching = &guard;
+    let mut lost = Task::new(async move { watching.lost().await });
+    assert!(world.run(&mut lost).is_none());
+    world.cut(false);
+    assert!(lost.run().is_none());
+    assert!(guard.is_held(), "for all that is known");
+    world.server.expire(world.server.session());
+    world.connect();
+    assert!(!guard.is_held());
+    assert_eq!(guard.valid_until(), None);
+    assert!(world.run(&mut lost).is_some());
+    drop(lost);
+    world.release(guard);
+    world.is_clean();
+}
+
+fn a_lock_whose_lease_ran_out_is_lost_for_good<K: Kind>() {
+    let mut world = World::<K>::new();
+    let guard = world.acquired();
+    let watching = &guard;
+    let mut lost = Task::new(async move { watching.lost().await });
+    assert!(world.run(&mut lost).is_none());
+    world.cut(false);
+    // The process sleeps. Nobody has looked at the clock when it asks.
+    world
+        .shared
+        .script(|script| script.now = script.now + ms(7_000));
+    assert!(!guard.is_held());
+    assert_eq!(guard.valid_until(), None);
+    world.connect();
+    assert!(!guard.is_held(), "although the session lives");
+    assert!(world.run(&mut lost).is_some());
+    drop(lost);
+    drop(guard);
+    world.is_clean();
+}
+
+fn a_lock_is_valid_for_as_long_as_its_lease<K: Kind>() {
+    let mut world = World::<K>::new();
+    let guard = world.acquired();
+    let now = world.shared.script(|script| script.now);
+    assert_eq!(guard.valid_until(), Some(now + ms(7_000)));
+    world.cut(false);
+    assert_eq!(guard.valid_until(), Some(now + ms(7_000)));
+    world.shared.script(|script| script.now = now + ms(6_999));
+    assert!(guard.is_held());
+}
+
+fn a_lock_whose_node_is_deleted_is_lost<K: Kind>() {
+    let mut world = World::<K>::new();
+    let guard = world.acquired();
+    let watching = &guard;
+    let mut lost = Task::new(async move { watching.lost().await });
+    assert!(world.run(&mut lost).is_none());
+    let own = world.own().remove(0);
+    world.server.delete(&own).unwrap();
+    assert!(world.run(&mut lost).is_some());
+    drop(lost);
+    world.release(guard);
+    world.is_clean();
+}
+
+fn the_fencing_token_grows<K: Kind>() {
+    let mut world = World::<K>::new();
+    let mut last = 0;
+    for _ in 0..3 {
+        let guard = world.acquired();
+        assert!(guard.fencing_token() > last);
+        last = guard.fencing_token();
+        world.release(guard);
+        world.server.delete("/l").unwrap();
+    }
+}
+
+fn a_missing_chroot_is_an_error<K: Kind>() {
+    for at in ["/l", "/"] {
+        let mut world = World::<K>::below("/app");
+        world.server.delete("/app").unwrap();
+        let lock = Lock::new(world.shared.handle(), path(at)).unwrap();
+        let mut task = Task::new(async move { lock.acquire().await.map(drop) });
+        let no_node = Err(Error::Server(Code::NoNode));
+        assert_eq!(world.run(&mut task), Some(no_node), "{at}");
+        world.is_clean();
+    }
+}
+
+fn a_node_that_has_no_room_for_its_name_is_not_created<K: Kind>() {
+    let mut world = World::<K>::new();
+    for length in 1..BYTES_PER_PATH - 1 {
+        let parent = std::format!("/{}", "p".repeat(length));
+        let lock = Lock::new(world.shared.handle(), path(&parent)).unwrap();
+        let mut task = Task::new(async move { lock.acquire().await.map(drop) });
+        let acquired = world.run(&mut task).unwrap();
+        assert!(matches!(acquired, Ok(()) | Err(Error::PathTooLong)));
+        world.is_clean();
+    }
+}
+
+fn a_refused_create_leaves_no_claim<K: Kind>() {
+    let mut world = World::<K>::new();
+    let mut task = world.acquire();
+    assert!(world.act(&mut task).unwrap().is_none());
+    world.step();
+    world.sent.clear();
+    world.received.push_back(reply(1, 101, -102, b""));
+    let refused = world.run(&mut task).unwrap();
+    assert_eq!(refused.err(), Some(Error::Server(Code::NoAuth)));
+    assert_eq!(world.shared.script(|script| script.hub.claims()), 0);
+}
+
+fn a_closed_client_acquires_nothing<K: Kind>() {
+    let mut world = World::<K>::new();
+    world.contender();
+    let mut task = world.acquire();
+    assert!(world.run(&mut task).is_none());
+    world.shared.script(|script| {
+        script.hub.detach();
+        script.wake();
+    });
+    let closed = Some(Error::NotSent(End::Closed));
+    assert_eq!(task.run().map(Result::err), Some(closed));
+    let mut late = world.acquire();
+    assert_eq!(late.run().map(Result::err), Some(closed));
+    assert!(world.shared.handle().claim(path("/l"), "x").is_err());
+}
+
+/// No server should do so, but nodes must not be left behind even then.
+#[test]
+fn a_node_whose_name_comes_back_too_long_is_cleaned_up() {
+    let mut world = World::<OnBoard<1, 1>>::new();
+    world.server.create("/l", 0, false).unwrap();
+    let mut task = world.acquire();
+    assert!(world.act(&mut task).unwrap().is_none());
+    world.step();
+    world.step();
+    let own = world.own().remove(0);
+    let mut frame = world.received.pop_front().unwrap();
+    let long = std::format!("{own}{}", "9".repeat(100));
+    let mut body = payload(|out| out.string(&long));
+    body.extend(&frame[16 + 4 + own.len()..]);
+    frame.truncate(16);
+    frame.extend(body);
+    world.received.push_front(frame);
+    let acquired = world.run(&mut task).unwrap();
+    assert_eq!(acquired.err(), Some(Error::PathTooLong));
+    world.is_clean();
+}

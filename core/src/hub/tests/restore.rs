@@ -202,7 +202,9 @@ fn requests_wait_for_the_last_chunk_to_go_out<K: Kind>() {
 fn every_chunk_is_replayed_since_before_the_connection<K: Kind>() {
     let mut script = tight::<K>();
     let paths = ["/watch1", "/watch2", "/watch3", "/watch4", "/watch5"];
-    paths.map(|name| script.watch(&get(name)));
+    for name in paths {
+        script.watch(&get(name));
+    }
     script.reconnect();
     let mut chunks = 0;
     while script.hub.poll_transmit(script.now, &mut script.spare) {

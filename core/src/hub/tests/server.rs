@@ -115,7 +115,7 @@ impl Server {
 
     /// The events that are due on the connection.
     pub(super) fn take_events(&mut self) -> Vec<Vec<u8>> {
-        let events = core::mem::take(&mut self.events);
+        let events = mem::take(&mut self.events);
         let frames = events.iter().map(|(kind, path)| event(*kind, path));
         frames.collect()
     }

@@ -438,7 +438,9 @@ fn a_watch_that_nobody_looks_at_is_removed_from_the_server<K: Kind>() {
         script.subscribe("/b", Persistent),
         script.subscribe("/c", Recursive),
     ];
-    watches.map(|watch| script.hub.drop_watch(watch));
+    for watch in watches {
+        script.hub.drop_watch(watch);
+    }
     assert_eq!(
         script.transmit(),
         ["remove3 /a", "remove3 /b", "remove3 /c"]
@@ -636,7 +638,9 @@ fn a_persistent_watch_beside_a_standard_one_is_set_alone<K: Kind>() {
 fn a_removal_that_waited_for_a_place_in_the_queue_goes_out_with_a_reply() {
     let mut script = Scripted::<OnBoard<1, 3>>::connected();
     let watches = ["/a", "/b", "/c"].map(|path| script.watch(&get(path)));
-    watches.map(|watch| script.hub.drop_watch(watch));
+    for watch in watches {
+        script.hub.drop_watch(watch);
+    }
     assert_eq!(script.transmit(), ["remove3 /a", "remove3 /b"]);
     script.answer(0, b"");
     assert_eq!(script.transmit(), ["remove3 /c"]);

@@ -1,0 +1,102 @@
+//! Locks: the lock, its guard, and fencing.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tokio::time::timeout;
+//!
+//! # async fn work() {}
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let lock = client.lock("/locks/report")?;
+//! let guard = timeout(Duration::from_secs(5), lock.acquire()).await??;
+//! tokio::select! {
+//!     () = work() => {}
+//!     () = guard.lost() => println!("stopped: the lock may be someone else's by now"),
+//! }
+//! guard.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Coming from Curator
+//!
+//! | `InterProcessMutex` | here |
+//! |---|---|
+//! | `new InterProcessMutex(client, path)` | [`Client::lock`](crate::Client::lock) |
+//! | `acquire()` | [`Lock::acquire`](docent_core::recipes::Lock::acquire) |
+//! | `acquire(5, SECONDS)` | `timeout(Duration::from_secs(5), lock.acquire())` |
+//! | `release()` | [`Guard::release`](docent_core::recipes::Guard::release), or drop the guard |
+//! | `isAcquiredInThisProcess()` | [`Guard::is_held`](docent_core::recipes::Guard::is_held) |
+//! | a `ConnectionStateListener` of one's own | [`Guard::lost`](docent_core::recipes::Guard::lost) |
+//! | reentrant, bound to a thread | neither: a second `acquire` waits for the first guard |
+//!
+//! The nodes are laid out as Curator does it, so that processes with Curator, or with the Go client,
+//! and processes with Docent exclude each other at one path. The lock of kazoo has another layout: it
+//! does not see the others, nor they it.
+//!
+//! # Waiting
+//!
+//! Contenders are served in the order in which they asked. Each watches the one ahead, so that a
+//! release wakes one. The place in the queue is kept over reconnections. If the session is lost the
+//! wait starts again at the end of the queue, in the next session.
+//!
+//! The lock is granted only if the node belongs to the session there is now. A node of an earlier
+//! session of the same process does not count.
+//!
+//! # Giving back
+//!
+//! Dropping the future of `acquire`, at any moment, gives the place back. Dropping the guard releases
+//! the lock. Both happen in the background and over reconnections, for as long as the session lives;
+//! with the session the node goes anyway. Room for this is set aside before the node is created, so
+//! that it cannot fail. [`Client::pending_cleanups`](crate::Client::pending_cleanups) counts what is
+//! still to be done. [`Guard::release`](docent_core::recipes::Guard::release) waits for the server.
+//!
+//! # How long a lock is held
+//!
+//! | method | what it says |
+//! |---|---|
+//! | [`valid_until`](docent_core::recipes::Guard::valid_until) | until when nobody else can hold it, even if all servers fell silent now; `None` once it may have been lost |
+//! | [`is_held`](docent_core::recipes::Guard::is_held) | whether it is held, as far as this process can know without asking |
+//! | [`lost`](docent_core::recipes::Guard::lost) | waits until it may have been lost, also by deletion of its node |
+//!
+//! They are about the [lease](crate::guide::sessions#the-lease) of the session. A lost connection
+//! alone does not end a lock; the end of the lease does, before any server can give the lock away.
+//! Once `is_held` is false it stays false, even if the session turns out to have survived. Drop the
+//! guard then, and acquire again.
+//!
+//! # Fencing
+//!
+//! No lock of this kind can stop a holder who does not know that its time is over: a process may be
+//! stopped between the look at the clock and the write. So let the protected thing refuse the write
+//! of an old holder.
+//!
+//! What is protected is elsewhere: send
+//! [`fencing_token`](docent_core::recipes::Guard::fencing_token) along, and have the other side refuse
+//! a smaller one than the largest it has seen. The token is the czxid of the lock's node. It grows
+//! from holder to holder, also when the lock's parent is deleted and made anew. The number in the
+//! node's name does not.
+//!
+//! What is protected is in ZooKeeper: write in a transaction with
+//! [`check`](docent_core::recipes::Guard::check). It runs while the lock's node exists, or not at all.
+//!
+//! ```no_run
+//! use docent::core::wire::SetData;
+//! use docent::{Guard, Op, Path};
+//!
+//! # async fn example(client: docent::Client, guard: Guard) -> Result<(), Box<dyn std::error::Error>> {
+//! let write = SetData { path: Path::new("/report")?, data: b"42", version: None };
+//! let reply = client.multi(&[guard.check(), Op::SetData(write)]).await?;
+//! match reply.outcome() {
+//!     Ok(_) => println!("written"),
+//!     Err(failure) if failure.index == 0 => println!("the lock is someone else's"),
+//!     Err(failure) => return Err(failure.into()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Nodes
+//!
+//! The lock's path, and what is missing above it, is created as containers, which the servers delete
+//! some time after they have been emptied. [`Lock::with_acl`](docent_core::recipes::Lock::with_acl)
+//! closes them; otherwise they are open to the world. The nodes of contenders are named
+//! `_c_<id>-lock-<number>`. The id is made of the session's id and a counter.

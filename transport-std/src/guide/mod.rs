@@ -1,0 +1,43 @@
+//! How to use Docent, for those who know Curator or the Java client. There is no code here.
+//!
+//! * [`connecting`]: connect strings, settings, credentials, the end.
+//! * [`outcomes`]: what an error says, and what to do about a lost connection.
+//! * [`sessions`]: states, epochs, the lease, and the timeline of a session that is lost.
+//! * [`watches`]: one-shot and lasting watches, and what they do not tell.
+//! * [`locks`]: the lock, its guard, and fencing.
+//!
+//! # What is called what
+//!
+//! | Curator, Java client | here |
+//! |---|---|
+//! | `CuratorFramework.start()` | [`Builder::start`](crate::Builder::start) |
+//! | `start()` and `blockUntilConnected()` | [`Builder::connect`](crate::Builder::connect) |
+//! | `usingNamespace("app")` | `/app` at the end of the [connect string](connecting#the-connect-string) |
+//! | `authorization("digest", ..)`, `addAuthInfo` | [`Builder::auth`](crate::Builder::auth), [`Client::add_auth`](crate::Client::add_auth) |
+//! | `RetryPolicy` between connections | [`Builder::backoff`](crate::Builder::backoff) |
+//! | `RetryPolicy` of an operation | none: see [`outcomes`]; for reads [`Client::retry`](crate::Client::retry) |
+//! | `create().forPath(..)` | [`Client::create`](crate::Client::create) |
+//! | `creatingParentsIfNeeded()` | [`Client::ensure`](crate::Client::ensure) on the parent |
+//! | `withProtection()` | within the [lock](locks) only |
+//! | `setData().withVersion(3)` | `client.set(path, data, Some(3))` |
+//! | `checkExists()` | [`Client::exists`](crate::Client::exists) |
+//! | `inBackground()` | [`Client::submit`](crate::Client::submit), or a task |
+//! | `transaction()`, `multi` | [`Client::multi`](crate::Client::multi) |
+//! | `usingWatcher(..)` | [`get_and_watch`](crate::Client::get_and_watch) and its like |
+//! | `watchers().add()`, `addWatch` | [`Client::watch`](crate::Client::watch), [`Client::watch_tree`](crate::Client::watch_tree) |
+//! | `ConnectionStateListener`, default watcher | [`Client::states`](crate::Client::states): see [`sessions`] |
+//! | `SUSPENDED`, `LOST`, `RECONNECTED` | [a table of its own](sessions#curators-states) |
+//! | `ConnectionLossException` | [`ErrorKind::ConnectionLost`](crate::ErrorKind::ConnectionLost), but only for what was sent |
+//! | `SessionExpiredException` | [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) with [`End::Expired`](crate::End::Expired); the next session opens by itself |
+//! | `NoNodeException` and its like | [`ErrorKind::Server`](crate::ErrorKind::Server) with a [`Code`](crate::Code) |
+//! | `InterProcessMutex` | [`Client::lock`](crate::Client::lock): the same nodes, but not reentrant |
+//! | `getSessionId`, `getSessionPasswd` | [`Client::credentials`](crate::Client::credentials), [`Builder::resume`](crate::Builder::resume) |
+//! | `close()` | [`Client::close`](crate::Client::close) |
+//!
+//! Caches, leader election, barriers, semaphores and counters are not there yet.
+
+pub mod connecting;
+pub mod locks;
+pub mod outcomes;
+pub mod sessions;
+pub mod watches;
