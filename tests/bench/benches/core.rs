@@ -17,20 +17,33 @@ fn get_data(c: &mut Criterion) {
     let reply = reply();
     let mut room = [0; 64];
     let mut group = c.benchmark_group("getData");
-    group.bench_function("encode", |b| b.iter(|| encode(black_box("/bench"), &mut room)));
+    group.bench_function("encode", |b| {
+        b.iter(|| encode(black_box("/bench"), &mut room))
+    });
     group.bench_function("decode", |b| b.iter(|| decode(black_box(&reply))));
     group.bench_function("both", |b| {
-        b.iter(|| (encode(black_box("/bench"), &mut room), decode(black_box(&reply))));
+        b.iter(|| {
+            (
+                encode(black_box("/bench"), &mut room),
+                decode(black_box(&reply)),
+            )
+        });
     });
     group.finish();
 }
 
 /// Checks the path as well: an application hands over a string.
 fn encode(path: &str, room: &mut [u8]) -> usize {
-    let get = GetData { path: Path::new(path).expect("a valid path") };
+    let get = GetData {
+        path: Path::new(path).expect("a valid path"),
+    };
     let mut sink = SliceSink::new(room);
     let body = |out: &mut Encoder<'_>| {
-        RequestHeader { xid: black_box(1), op: get.op() }.encode(out);
+        RequestHeader {
+            xid: black_box(1),
+            op: get.op(),
+        }
+        .encode(out);
         get.encode(out);
     };
     frame(&mut sink, LIMIT, "", false, body).expect("enough room");
@@ -51,7 +64,12 @@ fn decode(received: &[u8]) -> usize {
 fn reply() -> Vec<u8> {
     let mut bytes = Vec::new();
     frame(&mut bytes, LIMIT, "", false, |out| {
-        ReplyHeader { xid: 1, zxid: 7, err: 0 }.encode(out);
+        ReplyHeader {
+            xid: 1,
+            zxid: 7,
+            err: 0,
+        }
+        .encode(out);
         out.buffer(&DATA);
         out.bytes(&[0; 68]);
     })

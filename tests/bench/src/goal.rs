@@ -7,7 +7,10 @@ use crate::plan::{Client, Runtime, Scenario, Subject};
 use crate::report::Report;
 
 /// The subject that the goals are about.
-const DOCENT: Subject = Subject { client: Client::Docent, runtime: Runtime::Current };
+const DOCENT: Subject = Subject {
+    client: Client::Docent,
+    runtime: Runtime::Current,
+};
 
 /// An upper limit, and the median that was measured.
 #[derive(Serialize)]
@@ -22,13 +25,22 @@ impl Goal {
     /// `None` when nothing was measured.
     fn new(name: &'static str, limit: f64, measured: Option<f64>) -> Option<Self> {
         let measured = measured?;
-        Some(Self { name, limit, measured, met: measured <= limit })
+        Some(Self {
+            name,
+            limit,
+            measured,
+            met: measured <= limit,
+        })
     }
 }
 
 /// The goals whose values were measured.
 pub(crate) fn all(report: &Report) -> Vec<Goal> {
-    let codec = Goal::new("core: encode + decode of getData, ns", 100.0, report.codec_ns);
+    let codec = Goal::new(
+        "core: encode + decode of getData, ns",
+        100.0,
+        report.codec_ns,
+    );
     let scenarios = report.scenarios().into_iter();
     let goals = scenarios.flat_map(|scenario| of_scenario(&Measured { report, scenario }));
     goals.chain([codec]).flatten().collect()
@@ -46,12 +58,32 @@ fn many_outstanding(docent: &Measured<'_>) -> Vec<Option<Goal>> {
     let to_peer = docent.ratio(Client::Peer, metric::CPU);
     let to_raw = docent.ratio(Client::Raw, metric::CPU);
     vec![
-        Goal::new("256 outstanding: CPU, share of zookeeper-client's", 0.1, to_peer),
-        Goal::new("256 outstanding: CPU, multiple of the raw floor's", 4.0, to_raw),
+        Goal::new(
+            "256 outstanding: CPU, share of zookeeper-client's",
+            0.1,
+            to_peer,
+        ),
+        Goal::new(
+            "256 outstanding: CPU, multiple of the raw floor's",
+            4.0,
+            to_raw,
+        ),
         // One for a reply that is kept; the hundredth is for the tasks of the benchmark itself.
-        Goal::new("256 outstanding: allocations per op", 1.01, docent.value(metric::ALLOCATIONS)),
-        Goal::new("256 outstanding: sends per op", 0.1, docent.value(metric::SENDS)),
-        Goal::new("256 outstanding: receives per op", 0.1, docent.value(metric::RECEIVES)),
+        Goal::new(
+            "256 outstanding: allocations per op",
+            1.01,
+            docent.value(metric::ALLOCATIONS),
+        ),
+        Goal::new(
+            "256 outstanding: sends per op",
+            0.1,
+            docent.value(metric::SENDS),
+        ),
+        Goal::new(
+            "256 outstanding: receives per op",
+            0.1,
+            docent.value(metric::RECEIVES),
+        ),
     ]
 }
 
@@ -59,16 +91,36 @@ fn one_outstanding(docent: &Measured<'_>) -> Vec<Option<Goal>> {
     let to_raw = docent.ratio(Client::Raw, metric::P50);
     // The hundredth is for pings.
     vec![
-        Goal::new("1 outstanding: p50, multiple of the raw floor's", 1.1, to_raw),
-        Goal::new("1 outstanding: sends per op", 1.01, docent.value(metric::SENDS)),
-        Goal::new("1 outstanding: receives per op", 1.01, docent.value(metric::RECEIVES)),
+        Goal::new(
+            "1 outstanding: p50, multiple of the raw floor's",
+            1.1,
+            to_raw,
+        ),
+        Goal::new(
+            "1 outstanding: sends per op",
+            1.01,
+            docent.value(metric::SENDS),
+        ),
+        Goal::new(
+            "1 outstanding: receives per op",
+            1.01,
+            docent.value(metric::RECEIVES),
+        ),
     ]
 }
 
 fn idle(docent: &Measured<'_>) -> Vec<Option<Goal>> {
     vec![
-        Goal::new("idle: KiB resident per session", 8.0, docent.value(metric::RSS_EACH)),
-        Goal::new("idle: tasks per session", 1.0, docent.value(metric::TASKS_EACH)),
+        Goal::new(
+            "idle: KiB resident per session",
+            8.0,
+            docent.value(metric::RSS_EACH),
+        ),
+        Goal::new(
+            "idle: tasks per session",
+            1.0,
+            docent.value(metric::TASKS_EACH),
+        ),
     ]
 }
 

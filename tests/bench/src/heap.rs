@@ -39,12 +39,16 @@ struct Counters {
 
 impl Counters {
     const fn new() -> Self {
-        Self { allocations: AtomicU64::new(0), live: AtomicI64::new(0) }
+        Self {
+            allocations: AtomicU64::new(0),
+            live: AtomicI64::new(0),
+        }
     }
 
     // Only the owner writes: a plain load and store saves the locked instruction.
     fn add(&self, allocations: u64, bytes: i64) {
-        self.allocations.store(self.allocations.load(Relaxed) + allocations, Relaxed);
+        self.allocations
+            .store(self.allocations.load(Relaxed) + allocations, Relaxed);
         self.live.store(self.live.load(Relaxed) + bytes, Relaxed);
     }
 }

@@ -91,18 +91,37 @@ async fn carry_out(plan: Plan) -> anyhow::Result<Metrics> {
 }
 
 async fn measure_raw(plan: &Plan) -> anyhow::Result<Metrics> {
-    let Scenario::Reads { window, sample_every, warm_up, measure } = plan.scenario else {
+    let Scenario::Reads {
+        window,
+        sample_every,
+        warm_up,
+        measure,
+    } = plan.scenario
+    else {
         bail!("the raw floor has no sessions to keep idle");
     };
-    let batch = Batch { operations: 0, window, sample_every };
+    let batch = Batch {
+        operations: 0,
+        window,
+        sample_every,
+    };
     let mut raw = Raw::connect(&plan.address, window).await?;
     reads::measure(&mut raw, batch, warm_up, measure).await
 }
 
 async fn measure_session<S: Session>(plan: &Plan) -> anyhow::Result<Metrics> {
     match plan.scenario {
-        Scenario::Reads { window, sample_every, warm_up, measure } => {
-            let batch = Batch { operations: 0, window, sample_every };
+        Scenario::Reads {
+            window,
+            sample_every,
+            warm_up,
+            measure,
+        } => {
+            let batch = Batch {
+                operations: 0,
+                window,
+                sample_every,
+            };
             let session = S::connect(&plan.address).await.context("cannot connect")?;
             let mut tasks = Tasks(session.clone());
             let metrics = reads::measure(&mut tasks, batch, warm_up, measure).await?;

@@ -9,14 +9,21 @@ use libc::cpu_set_t;
 
 /// Allows as many open sockets as the administrator does: 1,000 sessions need more than the usual.
 pub(crate) fn raise_file_limit() -> io::Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: both calls only use the struct that they are given.
     let result = unsafe {
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         limit.rlim_cur = limit.rlim_max;
         libc::setrlimit(libc::RLIMIT_NOFILE, &limit)
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Ends this process after so many seconds, so that a subject that hangs cannot hang the runner.
@@ -29,7 +36,9 @@ pub(crate) fn die_after(seconds: u32) {
 pub(crate) fn last_core() -> Option<usize> {
     let set = allowed_cores();
     // SAFETY: the index is below the size of the set.
-    (0..libc::CPU_SETSIZE as usize).rev().find(|&core| unsafe { libc::CPU_ISSET(core, &set) })
+    (0..libc::CPU_SETSIZE as usize)
+        .rev()
+        .find(|&core| unsafe { libc::CPU_ISSET(core, &set) })
 }
 
 fn allowed_cores() -> cpu_set_t {
@@ -49,5 +58,9 @@ pub(crate) fn stay_on(core: usize) -> io::Result<()> {
         libc::CPU_SET(core, &mut set);
         libc::sched_setaffinity(0, size_of::<cpu_set_t>(), &set)
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

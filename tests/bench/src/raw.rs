@@ -28,7 +28,12 @@ impl Raw {
         stream.set_nodelay(true)?;
         stream.write_all(&connect_request(TIMEOUT_MS)).await?;
         let outbox = get_request().repeat(window);
-        let mut raw = Self { stream, inbox: Inbox::new(), outbox, xid: 0 };
+        let mut raw = Self {
+            stream,
+            inbox: Inbox::new(),
+            outbox,
+            xid: 0,
+        };
         raw.receive().await?;
         Ok(raw)
     }
@@ -103,8 +108,11 @@ impl Timer {
         self.received += replies as u64;
         if due > 0 {
             let now = Instant::now();
-            self.samples
-                .extend(self.waiting.drain(..due).map(|sent| (now - sent).as_nanos() as u64));
+            self.samples.extend(
+                self.waiting
+                    .drain(..due)
+                    .map(|sent| (now - sent).as_nanos() as u64),
+            );
         }
     }
 

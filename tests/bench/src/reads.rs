@@ -98,7 +98,9 @@ async fn read_in_turn<S: Session>(session: S, batch: Batch) -> anyhow::Result<Sa
     let mut samples = Samples::with_capacity(batch.samples());
     for operation in 0..batch.operations {
         // Asking for the time at each operation would cost more than some of the operations.
-        let start = operation.is_multiple_of(batch.sample_every).then(Instant::now);
+        let start = operation
+            .is_multiple_of(batch.sample_every)
+            .then(Instant::now);
         let length = session.get().await?;
         ensure!(length == DATA_LEN, "a reply of {length} bytes");
         samples.extend(start.map(|start| start.elapsed().as_nanos() as u64));

@@ -54,12 +54,22 @@ pub(crate) struct Report {
 impl Report {
     /// An empty report.
     pub(crate) fn new(quick: bool, core: Option<usize>) -> Self {
-        Self { quick, machine: Machine::this(), core, runs: Vec::new(), codec_ns: None }
+        Self {
+            quick,
+            machine: Machine::this(),
+            core,
+            runs: Vec::new(),
+            codec_ns: None,
+        }
     }
 
     /// Adds the outcome of one process.
     pub(crate) fn add(&mut self, scenario: Scenario, subject: Subject, metrics: Metrics) {
-        self.runs.push(Run { scenario, subject, metrics });
+        self.runs.push(Run {
+            scenario,
+            subject,
+            metrics,
+        });
     }
 
     /// Adds what criterion has found out, if it has run.
@@ -86,7 +96,8 @@ impl Report {
 
     fn values(&self, scenario: Scenario, subject: Subject, metric: &str) -> Vec<f64> {
         let runs = self.runs(scenario, subject);
-        runs.filter_map(|metrics| metrics.get(metric).copied()).collect()
+        runs.filter_map(|metrics| metrics.get(metric).copied())
+            .collect()
     }
 
     /// A metric over the rounds.
@@ -110,7 +121,12 @@ impl Report {
     ) -> Option<Spread> {
         let own = self.values(scenario, subject, metric);
         let base = self.values(scenario, Subject { client, ..subject }, metric);
-        Spread::of(own.iter().zip(&base).map(|(own, base)| own / base).collect())
+        Spread::of(
+            own.iter()
+                .zip(&base)
+                .map(|(own, base)| own / base)
+                .collect(),
+        )
     }
 
     /// Everything, for programs.
@@ -129,12 +145,17 @@ impl Report {
 
     fn scenario_json(&self, scenario: Scenario) -> Value {
         let subjects = self.subjects(scenario);
-        let rows = subjects.iter().map(|&subject| self.subject_json(scenario, subject));
+        let rows = subjects
+            .iter()
+            .map(|&subject| self.subject_json(scenario, subject));
         json!({ "scenario": scenario, "subjects": rows.collect::<Vec<_>>() })
     }
 
     fn subject_json(&self, scenario: Scenario, subject: Subject) -> Value {
-        let names: BTreeSet<_> = self.runs(scenario, subject).flat_map(|m| m.keys()).collect();
+        let names: BTreeSet<_> = self
+            .runs(scenario, subject)
+            .flat_map(|m| m.keys())
+            .collect();
         let metrics = names.into_iter().map(|name| {
             let spread = self.spread(scenario, subject, name);
             (
@@ -176,11 +197,20 @@ pub(crate) struct Machine {
 impl Machine {
     fn this() -> Self {
         let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name =
-            |line: &str| Some(line.strip_prefix("model name")?.split_once(": ")?.1.to_owned());
+        let name = |line: &str| {
+            Some(
+                line.strip_prefix("model name")?
+                    .split_once(": ")?
+                    .1
+                    .to_owned(),
+            )
+        };
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
-            processor: processors.lines().find_map(name).unwrap_or_else(|| "unknown".into()),
+            processor: processors
+                .lines()
+                .find_map(name)
+                .unwrap_or_else(|| "unknown".into()),
             cores: available_parallelism().map_or(1, usize::from),
             kernel: kernel.trim().to_owned(),
         }

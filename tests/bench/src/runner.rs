@@ -44,7 +44,11 @@ impl Options {
         let mut options = Self::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+            let mut value = || {
+                words
+                    .next()
+                    .with_context(|| format!("{word} needs a value"))
+            };
             match *word {
                 "--quick" => options.quick = true,
                 "--spread" => options.spread = true,
@@ -60,14 +64,21 @@ impl Options {
 /// Measures everything, prints the tables and writes the JSON.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let schedule = Schedule::new(options.quick);
-    let core = if options.spread { None } else { process::last_core() };
+    let core = if options.spread {
+        None
+    } else {
+        process::last_core()
+    };
     let mut report = Report::new(options.quick, core);
     report.add_codec(options.criterion.as_deref())?;
     schedule.measure_reads(&mut report)?;
     schedule.measure_idle(&mut report)?;
     print!("{}", table::markdown(&report));
-    fs::write(&options.json, serde_json::to_string_pretty(&report.to_json())?)
-        .with_context(|| format!("cannot write {}", options.json.display()))
+    fs::write(
+        &options.json,
+        serde_json::to_string_pretty(&report.to_json())?,
+    )
+    .with_context(|| format!("cannot write {}", options.json.display()))
 }
 
 /// How often and how long everything runs.
@@ -110,14 +121,30 @@ impl Schedule {
     }
 
     fn reads(&self, window: usize, sample_every: u64) -> Scenario {
-        let Self { warm_up, measure, .. } = *self;
-        Scenario::Reads { window, sample_every, warm_up, measure }
+        let Self {
+            warm_up, measure, ..
+        } = *self;
+        Scenario::Reads {
+            window,
+            sample_every,
+            warm_up,
+            measure,
+        }
     }
 
     fn measure_idle(&self, report: &mut Report) -> anyhow::Result<()> {
-        let terms = Terms { timeout_ms: IDLE_TIMEOUT_MS, core: None };
-        let servers = Servers { any_core: Server::start(terms)?, one_core: None };
-        let scenario = Scenario::Idle { sessions: IDLE_SESSIONS, hold: self.hold };
+        let terms = Terms {
+            timeout_ms: IDLE_TIMEOUT_MS,
+            core: None,
+        };
+        let servers = Servers {
+            any_core: Server::start(terms)?,
+            one_core: None,
+        };
+        let scenario = Scenario::Idle {
+            sessions: IDLE_SESSIONS,
+            hold: self.hold,
+        };
         for round in 0..self.idle_rounds {
             measure_all(report, &servers, scenario, &rotated(idle_subjects(), round))?;
         }
@@ -134,8 +161,13 @@ fn measure_all(
     for &subject in subjects {
         let server = servers.of(subject.runtime);
         let address = server.address.clone();
-        let metrics = measure_in_child(&Plan { subject, scenario, address, core: server.core })
-            .with_context(|| format!("{subject}, {scenario:?}"))?;
+        let metrics = measure_in_child(&Plan {
+            subject,
+            scenario,
+            address,
+            core: server.core,
+        })
+        .with_context(|| format!("{subject}, {scenario:?}"))?;
         report.add(scenario, subject, metrics);
     }
     Ok(())
@@ -155,7 +187,12 @@ fn read_subjects() -> Vec<Subject> {
 }
 
 fn idle_subjects() -> Vec<Subject> {
-    libraries().map(|client| Subject { client, runtime: Runtime::Current }).collect()
+    libraries()
+        .map(|client| Subject {
+            client,
+            runtime: Runtime::Current,
+        })
+        .collect()
 }
 
 /// Each round begins with another subject, so that none always follows the same one.
@@ -168,7 +205,11 @@ fn rotated(mut subjects: Vec<Subject>, round: usize) -> Vec<Subject> {
 fn measure_in_child(plan: &Plan) -> anyhow::Result<Metrics> {
     let plan = serde_json::to_string(plan)?;
     let output = own(&["client", &plan])?.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the client process failed: {}", output.status);
+    ensure!(
+        output.status.success(),
+        "the client process failed: {}",
+        output.status
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -187,13 +228,24 @@ struct Servers {
 
 impl Servers {
     fn start(core: Option<usize>) -> anyhow::Result<Self> {
-        let start = |core| Server::start(Terms { timeout_ms: READ_TIMEOUT_MS, core });
+        let start = |core| {
+            Server::start(Terms {
+                timeout_ms: READ_TIMEOUT_MS,
+                core,
+            })
+        };
         let one_core = core.map(|core| start(Some(core))).transpose()?;
-        Ok(Self { any_core: start(None)?, one_core })
+        Ok(Self {
+            any_core: start(None)?,
+            one_core,
+        })
     }
 
     fn of(&self, runtime: Runtime) -> &Server {
-        let one_core = self.one_core.as_ref().filter(|_| runtime == Runtime::Current);
+        let one_core = self
+            .one_core
+            .as_ref()
+            .filter(|_| runtime == Runtime::Current);
         one_core.unwrap_or(&self.any_core)
     }
 }
@@ -208,15 +260,29 @@ struct Server {
 impl Server {
     fn start(terms: Terms) -> anyhow::Result<Self> {
         let mut command = own(&["serve", &serde_json::to_string(&terms)?])?;
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let port = first_line(&mut process)?;
-        ensure!(!port.is_empty(), "the null server did not start: {}", process.wait()?);
-        Ok(Self { process, address: format!("127.0.0.1:{port}"), core: terms.core })
+        ensure!(
+            !port.is_empty(),
+            "the null server did not start: {}",
+            process.wait()?
+        );
+        Ok(Self {
+            process,
+            address: format!("127.0.0.1:{port}"),
+            core: terms.core,
+        })
     }
 }
 
 fn first_line(process: &mut Child) -> anyhow::Result<String> {
-    let stdout = process.stdout.take().context("the null server has no output")?;
+    let stdout = process
+        .stdout
+        .take()
+        .context("the null server has no output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     Ok(line.trim().to_owned())

@@ -126,7 +126,8 @@ impl Replies {
     }
 
     fn push(&mut self, xid: i32, error: i32, body: &[u8]) {
-        self.bytes.extend(framed(&[&header(xid, error), body].concat()));
+        self.bytes
+            .extend(framed(&[&header(xid, error), body].concat()));
     }
 
     fn push_last(&mut self, xid: i32, error: i32) {

@@ -91,5 +91,14 @@ unsafe extern "C" fn epoll_wait(
     timeout_ms: c_int,
 ) -> c_int {
     const SIGNAL_SET: c_long = 8;
-    counted!(POLLS, SYS_epoll_pwait, epoll, events, room, timeout_ms, NULL, SIGNAL_SET) as c_int
+    counted!(
+        POLLS,
+        SYS_epoll_pwait,
+        epoll,
+        events,
+        room,
+        timeout_ms,
+        NULL,
+        SIGNAL_SET
+    ) as c_int
 }

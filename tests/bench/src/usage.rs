@@ -44,12 +44,27 @@ impl Usage {
         let each = |total: f64| total / operations as f64;
         let count = |now: u64, then: u64| each((now - then) as f64);
         metric::named([
-            (metric::OPS, operations as f64 / (now.at - self.at).as_secs_f64()),
-            (metric::CPU, each((now.cpu_seconds - self.cpu_seconds) * 1e6)),
-            (metric::SWITCHES, each((now.switches - self.switches) as f64)),
-            (metric::ALLOCATIONS, count(now.allocations, self.allocations)),
+            (
+                metric::OPS,
+                operations as f64 / (now.at - self.at).as_secs_f64(),
+            ),
+            (
+                metric::CPU,
+                each((now.cpu_seconds - self.cpu_seconds) * 1e6),
+            ),
+            (
+                metric::SWITCHES,
+                each((now.switches - self.switches) as f64),
+            ),
+            (
+                metric::ALLOCATIONS,
+                count(now.allocations, self.allocations),
+            ),
             (metric::SENDS, count(now.calls.sends, self.calls.sends)),
-            (metric::RECEIVES, count(now.calls.receives, self.calls.receives)),
+            (
+                metric::RECEIVES,
+                count(now.calls.receives, self.calls.receives),
+            ),
             (metric::POLLS, count(now.calls.polls, self.calls.polls)),
             (metric::WAKES, count(now.calls.wakes, self.calls.wakes)),
         ])
