@@ -38,12 +38,18 @@ pub trait Client: Clone {
     ///
     /// # Errors
     /// See [`Error`], which says whether the operation has run.
+    ///
+    /// # Cancel safety
+    /// As for [all futures](Client#cancel-safety).
     async fn call<R: Request>(&self, request: R) -> Result<R::Response<Self::Body>, Error>;
 
     /// Sends `request` and sets a one-shot watch on its path.
     ///
     /// # Errors
     /// As for [`call`](Self::call). Then there is no watch.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all futures](Client#cancel-safety).
     async fn watch<R: Watchable>(
         &self,
         request: R,
@@ -54,6 +60,9 @@ pub trait Client: Clone {
     /// # Errors
     /// As for [`call`](Self::call), except that "no node" is `Ok(None)`. Then there is no watch,
     /// unless `request` is [`Exists`](crate::wire::Exists).
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all futures](Client#cancel-safety).
     async fn watch_absent<R: Watchable>(
         &self,
         request: R,
@@ -63,6 +72,9 @@ pub trait Client: Clone {
     ///
     /// # Errors
     /// As for [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no watch; otherwise as for [all futures](Client#cancel-safety).
     async fn subscribe(&self, path: Path<'_>, mode: AddWatchMode) -> Result<Self::Watcher, Error>;
 
     /// Makes room to clean up one ephemeral child of `parent`, before it is created under
@@ -74,6 +86,9 @@ pub trait Client: Clone {
     fn claim(&self, parent: Path<'_>, name: &str) -> Result<Self::Claim, Error>;
 
     /// The next ephemeral that nobody wants. For the transport's [reaper](crate::recipes::reap) only.
+    ///
+    /// # Cancel safety
+    /// The orphan stays one until it is [reaped](Self::reaped).
     async fn orphan(&self) -> Orphan<Self::Path>;
 
     /// The clean-up of `orphan` has ended.
@@ -89,12 +104,18 @@ pub trait Client: Clone {
     fn time(&self, instant: Instant) -> Self::Time;
 
     /// Waits until the status differs from `since`.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again; no change is missed.
     async fn changed(&self, since: Status) -> Status;
 
     /// Waits for a session, and returns a handle that is pinned to it, with the session's id.
     ///
     /// # Errors
     /// [`Error::NotSent`] when there will never be one.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
     async fn session(&self) -> Result<(Self, i64, Status), Error> {
         let mut status = self.status();
         loop {
@@ -113,6 +134,9 @@ pub trait Client: Clone {
     ///
     /// # Errors
     /// As for [`call`](Self::call), without [`Error::ConnectionLost`].
+    ///
+    /// # Cancel safety
+    /// As for [all futures](Client#cancel-safety).
     async fn retry<R: Idempotent + Copy>(
         &self,
         request: R,

@@ -107,7 +107,8 @@ impl<'a> ConnectString<'a> {
         if text.contains("://") {
             return Err(BadConnectString::Scheme);
         }
-        let (hosts, chroot) = text.split_at(text.find('/').unwrap_or(text.len()));
+        let end = text.find('/').unwrap_or(text.len());
+        let (hosts, chroot) = text.split_at_checked(end).unwrap_or((text, ""));
         let chroot = chroot.trim_ascii_end();
         if hosts.trim_ascii().is_empty() {
             return Err(BadConnectString::Empty);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use docent_core::connect_string::BadConnectString;
 use docent_core::session::{BadConfig, End};
 
-/// How an operation failed, and so whether it ran.
 pub use docent_core::error::Error as ErrorKind;
 
 /// An operation that failed.

@@ -138,8 +138,9 @@
 //!
 //! # Logs
 //!
-//! The client logs by `tracing`: changes of state as info, lost sessions and servers that break the
-//! protocol as warnings, connections as debug. Credentials and data are never logged.
+//! The client logs by `tracing`, in a span `docent` with the connect string: changes of state as info,
+//! lost sessions and servers that break the protocol as warnings, connections as debug. Credentials
+//! and data are never logged.
 
 mod builder;
 mod client;

@@ -206,6 +206,7 @@ impl<S: Storage> Hub<S> {
         let start = self.parts.tx.len();
         self.encode(request, call, watch)?;
         let covered = watch.and_then(|watch| self.persistent_beside(watch));
+        let beside = covered.is_some();
         if let Some((path, mode)) = covered
             // A server before 3.9 keeps one kind of watch per path, the last one set: put the
             // persistent one back, whose events also serve the one-shot one.
@@ -225,7 +226,7 @@ impl<S: Storage> Hub<S> {
             });
         }
         if let Some(watch) = watch {
-            self.expect_watch(watch);
+            self.expect_watch(watch, beside);
         }
         self.wake.driver |= self.driver.is_some() && self.session.may_send();
         Ok(())

@@ -271,10 +271,11 @@ impl<S: Storage> Hub<S> {
         true
     }
 
-    /// The request that sets a watch is under way.
-    pub(super) fn expect_watch(&mut self, id: Id) {
+    /// The request that sets a watch is under way, with `beside` one for a persistent watch.
+    pub(super) fn expect_watch(&mut self, id: Id, beside: bool) {
         if let Some((_, watch)) = self.parts.watches.get_mut(id.index()) {
             watch.asked = true;
+            watch.heir |= beside;
         }
     }
 
@@ -298,11 +299,11 @@ impl<S: Storage> Hub<S> {
                 }
             }
             // It was dropped before the server had set it.
-            (Stage::Dropped, Some(_)) => {
+            (Stage::Dropped, armed) if armed.is_some() || watch.heir => {
                 self.unwatching += 1;
                 self.unwatch(id.index());
             }
-            (Stage::Dropped, None) => self.parts.watches.remove(id.index()),
+            (Stage::Dropped, _) => self.parts.watches.remove(id.index()),
             (Stage::Lost | Stage::Over, _) => {}
         }
     }
@@ -350,7 +351,8 @@ impl<S: Storage> Hub<S> {
     /// After a reconnection: servers tell one-shot watches what they missed, but not the others.
     pub(super) fn resync_watches(&mut self) {
         self.each_watch(|watch| {
-            watch.heir = false;
+            // What is not sent yet may still set a persistent watch beside this one.
+            watch.heir &= watch.asked;
             if watch.armed.is_some() && watch.is_persistent() {
                 watch.must_resync();
             }

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::hub::Orphan;
 use crate::path::{Path, PathBuf};
-use crate::wire::{Delete, GetChildNames, Sync};
+use crate::wire::{Delete, GetChildNames, GetEphemerals, Sync};
 
 /// Deletes orphans for ever. Every transport's driver runs it beside its I/O.
 ///
@@ -65,12 +65,24 @@ pub(super) async fn find<C: Client, P: PathBuf>(
     client.call(Sync { path: parent }).await?;
     let names = match client.call(GetChildNames { path: parent }).await {
         Err(error) if error.is_no_node() => return Ok(None),
+        Err(Error::ReplyTooLarge { .. }) => return find_alone(client, begin).await,
         names => names?,
     };
     match names.iter().find(|name| name.starts_with(begin.name())) {
         Some(name) => child(parent, name).map(Some),
         None => Ok(None),
     }
+}
+
+/// The same by a reply that holds nothing else, for want of room. Servers give it since 3.6.
+async fn find_alone<C: Client, P: PathBuf>(
+    client: &C,
+    begin: Path<'_>,
+) -> Result<Option<P>, Error> {
+    let own = client.call(GetEphemerals { prefix: begin }).await?;
+    let path = own.iter().next();
+    path.map(|path| P::try_from_parts(&[path.as_str()]).ok_or(Error::PathTooLong))
+        .transpose()
 }
 
 /// The path of a child, by a name that a server gave.

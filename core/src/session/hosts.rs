@@ -1,5 +1,7 @@
 //! Which server to try next, and when.
 
+use core::mem;
+use core::num::{NonZeroU8, NonZeroU32};
 use core::time::Duration;
 
 use super::config::BadConfig;
@@ -21,28 +23,29 @@ impl HostIndex {
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
     order: [u8; MAX_HOSTS],
-    count: u8,
+    count: NonZeroU8,
     next: u8,
 }
 
 impl Hosts {
     pub(super) fn new(count: usize, shuffle: bool, rng: &mut Rng) -> Result<Self, BadConfig> {
-        if count == 0 || count > MAX_HOSTS {
-            return Err(BadConfig::Hosts { count });
-        }
+        let number = u8::try_from(count).ok().filter(|_| count <= MAX_HOSTS);
+        let number = number
+            .and_then(NonZeroU8::new)
+            .ok_or(BadConfig::Hosts { count })?;
         let mut order = core::array::from_fn(|place| place as u8);
         if shuffle {
-            (1..count).for_each(|last| order.swap(last, rng.up_to(last as u64) as usize));
+            (1..count).for_each(|last| swap(&mut order, last, rng.up_to(last as u64) as usize));
         }
         Ok(Self {
             order,
-            count: count as u8,
+            count: number,
             next: 0,
         })
     }
 
-    pub(super) const fn count(&self) -> u32 {
-        self.count as u32
+    pub(super) fn count(&self) -> NonZeroU32 {
+        self.count.into()
     }
 
     /// The next server of the round.
@@ -60,6 +63,13 @@ impl Hosts {
     pub(super) fn prefer(&mut self, host: HostIndex) {
         let place = self.order.iter().position(|&at| at == host.0).unwrap_or(0);
         self.next = place as u8;
+    }
+}
+
+/// Exchanges two entries, if they are two.
+fn swap(order: &mut [u8], one: usize, other: usize) {
+    if let Ok([one, other]) = order.get_disjoint_mut([one, other]) {
+        mem::swap(one, other);
     }
 }
 

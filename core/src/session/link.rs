@@ -156,7 +156,7 @@ impl Link {
 
     /// When to give the connection up, if the server stays silent.
     pub(super) fn give_up_at(&self, timeout: Duration, stall: Option<Duration>) -> Instant {
-        let silent = self.heard + timeout / 3 * 2;
+        let silent = self.heard + (timeout / 3).saturating_mul(2);
         let stalled = stall
             .filter(|_| self.requests_in_flight())
             .map(|stall| self.moved + stall);

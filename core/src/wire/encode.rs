@@ -214,10 +214,10 @@ impl<'a> Encoder<'a> {
     /// Appends `bytes` as they are, without a length.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.staged.saturating_add(bytes.len());
-        if let Some(slot) = self.stage.get_mut(self.staged..end) {
+        let free = self.stage.get_mut(self.staged..).unwrap_or_default();
+        if let Some(slot) = free.get_mut(..bytes.len()) {
             slot.copy_from_slice(bytes);
-            self.staged = end;
+            self.staged = self.staged.saturating_add(bytes.len());
             self.size = self.size.saturating_add(bytes.len());
         } else {
             self.unstaged(bytes);

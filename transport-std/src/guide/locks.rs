@@ -56,7 +56,7 @@
 //! |---|---|
 //! | [`valid_until`](docent_core::recipes::Guard::valid_until) | until when nobody else can hold it, even if all servers fell silent now; `None` once it may have been lost |
 //! | [`is_held`](docent_core::recipes::Guard::is_held) | whether it is held, as far as this process can know without asking |
-//! | [`lost`](docent_core::recipes::Guard::lost) | waits until it may have been lost, also by deletion of its node |
+//! | [`lost`](docent_core::recipes::Guard::lost) | waits until it may have been lost, also by deletion of its node where that can be watched |
 //!
 //! They are about the [lease](crate::guide::sessions#the-lease) of the session. A lost connection
 //! alone does not end a lock; the end of the lease does, before any server can give the lock away.

@@ -36,6 +36,8 @@ mod one_place {
         the_fencing_token_grows,
         a_missing_chroot_is_an_error,
         a_node_that_has_no_room_for_its_name_is_not_created,
+        a_node_is_looked_for_behind_a_sync,
+        a_node_of_another_session_is_not_taken,
         a_refused_create_leaves_no_claim,
         a_closed_client_acquires_nothing,
     }
@@ -566,6 +568,32 @@ fn a_node_that_has_no_room_for_its_name_is_not_created<K: Kind>() {
         assert!(matches!(acquired, Ok(()) | Err(Error::PathTooLong)));
         world.is_clean();
     }
+}
+
+/// An attempt whose create has run, without its client knowing.
+fn adrift<K: Kind>() -> (World<K>, Task<'static, Acquired<K>>) {
+    let mut world = World::<K>::new();
+    world.server.create("/l", 0, false).unwrap();
+    let mut task = world.acquire();
+    assert!(world.act(&mut task).unwrap().is_none());
+    world.cut(true);
+    assert_eq!(world.own().len(), 1);
+    world.connect();
+    assert!(task.run().is_none());
+    (world, task)
+}
+
+/// A server that lags behind does not know of the node before.
+fn a_node_is_looked_for_behind_a_sync<K: Kind>() {
+    let (world, _task) = adrift::<K>();
+    assert_eq!(world.shared.script(Scripted::transmit), ["sync /l"]);
+}
+
+fn a_node_of_another_session_is_not_taken<K: Kind>() {
+    let (mut world, mut task) = adrift::<K>();
+    world.server.give_away(0x777);
+    let foreign = Some(Error::Server(Code::DataInconsistency));
+    assert_eq!(world.run(&mut task).map(Result::err), Some(foreign));
 }
 
 fn a_refused_create_leaves_no_claim<K: Kind>() {

@@ -351,6 +351,9 @@ impl<K: Kind> World<K> {
             self.answer();
         }
         assert_eq!(self.script.hub.requests(), 0);
+        let lasting =
+            |held: &&String| held.starts_with("persistent") || held.starts_with("recursive");
+        assert_eq!(self.served.iter().find(lasting), None);
         let kind = WatchKind::Data;
         for _ in 0..K::WATCHES {
             self.script.hub.add_watch(path("/v"), kind, None).unwrap();

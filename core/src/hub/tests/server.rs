@@ -106,6 +106,15 @@ impl Server {
         })
     }
 
+    /// All nodes of the session become those of another one.
+    pub(super) fn give_away(&mut self, owner: i64) {
+        let own = self.session;
+        let nodes = self.nodes.values_mut();
+        nodes
+            .filter(|node| node.owner == own)
+            .for_each(|node| node.owner = owner);
+    }
+
     pub(super) fn expire(&mut self, session: i64) {
         self.sessions.remove(&session);
         for path in self.owned_by(session) {

@@ -428,3 +428,23 @@ fn more_tasks_than_places_all_get_their_turn() {
     }
     assert_eq!(served, 3);
 }
+
+/// A reply that was taken still occupies its room.
+#[test]
+fn a_room_that_becomes_free_wakes_a_task() {
+    let mut script = Scripted::<OnBoard<1, 0>>::connected();
+    let call = script.get("/a");
+    script.transmit();
+    script.answer(0, b"");
+    let mut task = Waiting::new(&mut script);
+    let Poll::Ready(Ok(body)) = script.hub.poll_reply(call, &noop()) else {
+        panic!("answered")
+    };
+    script.wake();
+    task.woken();
+    assert_eq!(script.submit(&get("/b")), Err(Error::Full));
+    task.again(&mut script);
+    script.hub.recycle(body);
+    script.wake();
+    assert!(task.woken());
+}

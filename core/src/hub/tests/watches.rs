@@ -32,10 +32,14 @@ on_both! {<4, 6>:
     without_a_place_there_is_no_watch,
     a_watch_that_nobody_looks_at_is_removed_from_the_server,
     a_watch_beside_another_one_stays_on_the_server,
+    the_last_watch_on_a_path_takes_all_with_it,
+    a_request_that_sets_no_watch_takes_all_with_it,
+    a_watch_is_the_last_on_its_connection_only,
     a_watch_that_has_ended_keeps_none_on_the_server,
     a_watch_that_ends_is_not_removed_from_the_server,
     a_watch_dropped_without_a_connection_is_not_restored,
     a_watch_dropped_before_it_is_set_is_removed_once_it_is,
+    a_watch_dropped_before_it_is_asked_for_is_removed_after_a_reconnection_too,
     a_watch_dropped_before_it_is_refused_leaves_nothing_behind,
     a_place_is_not_shared_with_the_request_of_a_watch_that_was_dropped,
     a_removal_waits_for_room,
@@ -466,6 +470,60 @@ fn a_watch_beside_another_one_stays_on_the_server<K: Kind>() {
     assert_eq!(script.transmit(), ["remove3 /a", "remove3 /b"]);
 }
 
+fn the_last_watch_on_a_path_takes_all_with_it<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let persistent = script.subscribe("/a", Persistent);
+    let others = [script.watch(&get("/a")), script.watch(&list("/a"))];
+    script.hub.drop_watch(persistent);
+    // Whichever goes last: the server still has the persistent one.
+    for (other, kind) in others.into_iter().zip([DataChanged, ChildrenChanged]) {
+        assert_eq!(script.transmit(), [""; 0]);
+        script.event(kind, "/a");
+        script.hub.drop_watch(other);
+    }
+    assert_eq!(script.transmit(), ["remove3 /a"]);
+    script.answer(0, b"");
+    is_vacant(&mut script);
+}
+
+fn a_request_that_sets_no_watch_takes_all_with_it<K: Kind>() {
+    for err in [0, NO_NODE] {
+        let mut script = Scripted::<K>::connected();
+        let persistent = script.subscribe("/a", Persistent);
+        let (other, call) = script.watching(&list("/a"));
+        script.transmit();
+        script.hub.drop_watch(persistent);
+        script.hub.abandon(call);
+        script.hub.drop_watch(other);
+        while !script.due.is_empty() {
+            assert_eq!(script.transmit(), [""; 0]);
+            let err = [0, err][usize::from(script.due.len() == 2)];
+            script.answer(err, b"");
+            if script.hub.requests() > script.due.len() {
+                break;
+            }
+        }
+        let sent = script.transmit();
+        assert_eq!(sent, ["remove3 /a"]);
+        while !script.due.is_empty() {
+            script.answer(0, b"");
+        }
+        is_vacant(&mut script);
+    }
+}
+
+fn a_watch_is_the_last_on_its_connection_only<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let persistent = script.subscribe("/a", Persistent);
+    let other = script.watch(&get("/a"));
+    script.hub.drop_watch(persistent);
+    script.reconnect();
+    assert_eq!(script.transmit(), ["restore since 1: data /a"]);
+    script.event(DataChanged, "/a");
+    script.hub.drop_watch(other);
+    is_vacant(&mut script);
+}
+
 fn a_watch_that_has_ended_keeps_none_on_the_server<K: Kind>() {
     let mut script = Scripted::<K>::connected();
     let ended = script.watch(&list("/a"));
@@ -514,6 +572,19 @@ fn a_watch_dropped_before_it_is_set_is_removed_once_it_is<K: Kind>() {
         script.answer(0, b"");
         is_vacant(&mut script);
     }
+}
+
+fn a_watch_dropped_before_it_is_asked_for_is_removed_after_a_reconnection_too<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let (watch, call) = script.subscribing("/a", Persistent);
+    script.hub.abandon(call);
+    script.hub.drop_watch(watch);
+    script.reconnect();
+    assert_eq!(script.transmit(), ["add0 /a"]);
+    script.answer(0, b"");
+    assert_eq!(script.transmit(), ["remove3 /a"]);
+    script.answer(0, b"");
+    is_vacant(&mut script);
 }
 
 fn a_watch_dropped_before_it_is_refused_leaves_nothing_behind<K: Kind>() {
