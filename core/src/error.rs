@@ -75,11 +75,30 @@ codes! {
     ThrottledOp = -127, "the server is overloaded and did not run the operation";
 }
 
+impl Code {
+    /// Whether the operation may have run although the server answered with this code.
+    ///
+    /// Servers answer with `MarshallingError` whatever goes wrong inside them, also after a write;
+    /// of a number that this version does not know nothing is known.
+    pub const fn may_have_run(self) -> bool {
+        matches!(
+            self,
+            Self::MarshallingError
+                | Self::SystemError
+                | Self::DataInconsistency
+                | Self::ConnectionLoss
+                | Self::OperationTimeout
+                | Self::RequestTimeout
+                | Self::Other(_)
+        )
+    }
+}
+
 /// How an operation failed, and so what is known of it.
 ///
 /// | error | did it run? |
 /// |---|---|
-/// | [`Server`](Self::Server) | no: the server refused it |
+/// | [`Server`](Self::Server) | no: the server refused it, save for the few codes that [leave it open](Code::may_have_run) |
 /// | [`ConnectionLost`](Self::ConnectionLost) | it may have or not |
 /// | [`ReplyTooLarge`](Self::ReplyTooLarge), [`Malformed`](Self::Malformed) | yes, but its result is lost |
 /// | all others | no: it was never sent |
@@ -127,6 +146,10 @@ pub enum Error {
     /// An access control list breaks the rules.
     #[error("not sent: {0}")]
     Acl(BadAcl),
+    /// A check outside of a transaction: many servers never answer it, and some that have logged one
+    /// cannot start again.
+    #[error("not sent: a check must be part of a transaction")]
+    CheckAlone,
     /// A path with its prefix or suffix is longer than a path of this client can be.
     #[error("not sent: the path is longer than the client has room for")]
     PathTooLong,
@@ -138,7 +161,7 @@ impl Error {
         matches!(
             self,
             Self::ConnectionLost | Self::ReplyTooLarge { .. } | Self::Malformed(_)
-        )
+        ) || matches!(self, Self::Server(code) if code.may_have_run())
     }
 
     /// Whether the server said that the node, or the parent of a node to be created, does not exist.

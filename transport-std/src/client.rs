@@ -445,10 +445,6 @@ impl Client {
     /// Watches a node and all below it, like [`watch`](Self::watch), except that each event comes
     /// with its path, and changes of lists of children are not told.
     ///
-    /// Servers before version 3.9 keep one kind of watch per path and connection: there, do not use it
-    /// on the very path of a [`watch`](Self::watch) or a
-    /// [`children_and_watch`](Self::children_and_watch). [More](crate::guide::watches#servers-before-39).
-    ///
     /// # Errors
     /// Those of [all operations](Client#errors).
     ///

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use docent_core::connect_string::BadConnectString;
+use docent_core::path::BadPath;
 use docent_core::session::{BadConfig, End};
 
 pub use docent_core::error::Error as ErrorKind;
@@ -87,6 +88,12 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<BadPath> for Error {
+    fn from(bad: BadPath) -> Self {
+        Self::new("path", None, bad.into())
+    }
+}
 
 /// For recipes, which name their path themselves.
 impl From<ErrorKind> for Error {

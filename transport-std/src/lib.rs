@@ -163,6 +163,8 @@ pub use docent_core::hub::Limits;
 pub use docent_core::path::Path;
 #[doc(inline)]
 pub use docent_core::session::{Backoff, Credentials, End, Epoch, Lost, State, Status};
+/// Requests and replies, to [submit](Client::submit) or to put into a [`multi`](Client::multi).
+pub use docent_core::wire;
 #[doc(inline)]
 pub use docent_core::wire::{
     Acl, Acls, Children, CreateMode, Data, EventKind, Events, Identities, MultiFailure, MultiReply,
@@ -180,7 +182,7 @@ use docent_core::handle::Handle;
 struct Readme;
 
 /// A [fair mutex](docent_core::recipes::Lock).
-pub type Lock = docent_core::recipes::Lock<Handle<Link>>;
+pub type Lock<D = &'static [u8]> = docent_core::recipes::Lock<Handle<Link>, D>;
 /// A held [`Lock`].
 pub type Guard = docent_core::recipes::Guard<Handle<Link>>;
 

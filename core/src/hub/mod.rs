@@ -45,7 +45,7 @@ pub use storage::{
 };
 pub use watches::{Change, Watch};
 
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::path::PathBuf as _;
 use crate::session::{Epoch, Session, Status};
 use crate::time::Instant;
@@ -239,9 +239,7 @@ impl<S: Storage> Hub<S> {
         watch: Option<Id>,
     ) -> Result<(), Error> {
         if request.op() == OpCode::CHECK {
-            // Many servers never answer a check outside of a multi, and some cannot start again
-            // after they have logged one.
-            return Err(Error::Server(Code::Unimplemented));
+            return Err(Error::CheckAlone);
         }
         let xid = self.session.next_xid();
         self.parts

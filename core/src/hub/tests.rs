@@ -5,6 +5,7 @@ extern crate std;
 mod calls;
 mod claims;
 mod handle;
+mod hostile;
 mod lock;
 mod loss;
 mod random;

@@ -317,9 +317,13 @@ impl<S: Storage> Hub<S> {
             watch.note(kind);
             wakers.collect(watch);
         });
-        for ancestor in Path::new(path).ok()?.ancestors() {
+        let path = Path::new(path).ok()?;
+        if matches!(kind, EventKind::Created | EventKind::Deleted) {
+            self.dispatch_to_parent(path, &mut wakers);
+        }
+        for ancestor in path.ancestors() {
             self.parts.watches.each_at(ancestor.as_str(), &mut |watch| {
-                watch.note_below(kind, path);
+                watch.note_below(kind, path.as_str());
                 wakers.collect(watch);
             });
         }
@@ -329,10 +333,31 @@ impl<S: Storage> Hub<S> {
         wakers.first
     }
 
-    /// The persistent watch on the path of another watch, if there is one.
+    /// Tells those who look at the children of a node that is watched with all below it: servers
+    /// before 3.9 then tell of the children only.
+    fn dispatch_to_parent(&mut self, child: Path<'_>, wakers: &mut Wakers) {
+        let Some(parent) = child.parent() else { return };
+        let watches = &mut self.parts.watches;
+        let mut recursive = false;
+        watches.each_at(parent.as_str(), &mut |watch| {
+            recursive |= watch.armed == Some(WatchKind::Recursive) || watch.heir;
+        });
+        watches.each_at(parent.as_str(), &mut |watch| {
+            if recursive {
+                watch.note(EventKind::ChildrenChanged);
+                wakers.collect(watch);
+            }
+        });
+    }
+
+    /// The watch on the path of another one that the server is to keep, if there is one.
+    ///
+    /// Its events serve the other one as well: a recursive one's for all kinds, a persistent one's
+    /// for those that fire once.
     pub(super) fn persistent_beside(&mut self, id: Id) -> Option<(S::Path, AddWatchMode)> {
         let (path, watch) = self.parts.watches.get_mut(id.index())?;
-        if watch.is_persistent() {
+        let own = watch.kind;
+        if own == WatchKind::Recursive {
             return None;
         }
         let path = S::Path::try_from_parts(&[path])?;
@@ -341,8 +366,10 @@ impl<S: Storage> Hub<S> {
             .watches
             .each_at(path.as_path().as_str(), &mut |watch| match watch.kind {
                 _ if !watch.is_live() => {}
-                WatchKind::Persistent => mode = Some(AddWatchMode::Persistent),
                 WatchKind::Recursive => mode = Some(AddWatchMode::Recursive),
+                WatchKind::Persistent if own != WatchKind::Persistent && mode.is_none() => {
+                    mode = Some(AddWatchMode::Persistent);
+                }
                 _ => {}
             });
         Some((path, mode?))

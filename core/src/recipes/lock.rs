@@ -19,16 +19,16 @@ const NAME: &str = "lock-";
 /// Contenders are served in the order in which they asked. The lock is not reentrant: a second
 /// [`acquire`](Self::acquire) waits for the first [`Guard`].
 #[derive(Clone)]
-pub struct Lock<C: Client> {
+pub struct Lock<C: Client, D = &'static [u8]> {
     client: C,
     path: C::Path,
-    data: &'static [u8],
+    data: D,
     acl: &'static [Acl<'static>],
 }
 
-impl<C: Client> fmt::Debug for Lock<C> {
+impl<C: Client, D> fmt::Debug for Lock<C, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lock({})", self.path())
+        write!(f, "Lock({})", self.path.as_path())
     }
 }
 
@@ -46,15 +46,24 @@ impl<C: Client> Lock<C> {
             acl: Acl::OPEN,
         })
     }
+}
 
+impl<C: Client, D: AsRef<[u8]>> Lock<C, D> {
     /// Writes `data` into the nodes of contenders, for others to see who they are.
-    pub const fn with_data(mut self, data: &'static [u8]) -> Self {
-        self.data = data;
-        self
+    pub fn with_data<E: AsRef<[u8]>>(self, data: E) -> Lock<C, E> {
+        let Self {
+            client, path, acl, ..
+        } = self;
+        Lock {
+            client,
+            path,
+            data,
+            acl,
+        }
     }
 
     /// Puts `acl` on every node that the lock creates, instead of leaving them open to the world.
-    pub const fn with_acl(mut self, acl: &'static [Acl<'static>]) -> Self {
+    pub fn with_acl(mut self, acl: &'static [Acl<'static>]) -> Self {
         self.acl = acl;
         self
     }
@@ -92,7 +101,7 @@ impl<C: Client> Lock<C> {
         let queue = Queue {
             path: self.path(),
             name: NAME,
-            data: self.data,
+            data: self.data.as_ref(),
             acl: self.acl,
         };
         let mut place = Place::join(&self.client, queue).await?;

@@ -66,6 +66,8 @@ pub enum End {
     Closed,
 }
 
+impl core::error::Error for End {}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

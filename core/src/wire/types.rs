@@ -1,5 +1,6 @@
 //! Records and enumerations that several operations share.
 
+use core::fmt;
 use core::ops::BitOr;
 use core::time::Duration;
 
@@ -345,6 +346,14 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [
+        Self::Created,
+        Self::Deleted,
+        Self::DataChanged,
+        Self::ChildrenChanged,
+    ];
+
     /// The number in an event; see [`from_number`](Self::from_number).
     pub const fn number(self) -> i32 {
         match self {
@@ -368,8 +377,17 @@ impl EventKind {
 }
 
 /// A set of [`EventKind`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Events(u8);
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = EventKind::ALL
+            .into_iter()
+            .filter(|kind| self.contains(*kind));
+        f.debug_set().entries(kinds).finish()
+    }
+}
 
 impl Events {
     /// The empty set.

@@ -6,7 +6,7 @@
 //!
 //! | [`ErrorKind`](crate::ErrorKind) | did it run? | what to do |
 //! |---|---|---|
-//! | `Server(code)` | no: the server refused it | it depends on the [`Code`](crate::Code) |
+//! | `Server(code)` | no: the server refused it, save for a few [codes](crate::Code::may_have_run) | it depends on the [`Code`](crate::Code) |
 //! | `ConnectionLost` | it may have or not | look, then decide; see below |
 //! | `ReplyTooLarge` | yes | raise [`max_reply`](crate::Builder::max_reply), or read less |
 //! | `Malformed` | yes | the server broke the protocol; the connection is replaced |

@@ -76,12 +76,7 @@
 //!
 //! # Servers before 3.9
 //!
-//! Such a server keeps one kind of watch for each path and connection. Docent puts a lasting watch
-//! back after a one-shot one on the same path, so that most go together. These do not, *on the very
-//! same path and by clones of one client*:
-//!
-//! * `watch` and `watch_tree`: the one set first hears nothing any more.
-//! * `children_and_watch` and `watch_tree`: the former hears of the node's deletion only.
-//!
-//! Use two clients, or one kind. On other paths, also of the same tree, they do not meet. From 3.9 on
-//! all of them go together.
+//! Such a server keeps one kind of watch for each path and connection. Docent has it keep the one
+//! that hears most, and serves the others on the same path from its events: a lasting watch's events
+//! serve the one-shot ones, and a tree's events all of them. So all kinds go together, as they do
+//! from 3.9 on.

@@ -32,6 +32,7 @@ on_both! {<4, 2>:
     a_call_that_was_taken_is_over,
     a_pinned_request_fails_in_another_session,
     the_chroot_precedes_every_path,
+    a_check_alone_is_never_sent,
 }
 
 fn replies_come_in_the_order_of_requests<K: Kind>() {
@@ -45,6 +46,32 @@ fn replies_come_in_the_order_of_requests<K: Kind>() {
         assert_eq!(script.end(*call), Ok(bytes.to_vec()));
     }
     assert_eq!(script.hub.requests(), 0);
+}
+
+struct CheckAlone;
+
+impl Request for CheckAlone {
+    type Response<B: AsRef<[u8]>> = ();
+
+    fn op(&self) -> OpCode {
+        OpCode::CHECK
+    }
+
+    fn encode(&self, out: &mut Encoder<'_>) {
+        out.path(path("/a"));
+        out.int(-1);
+    }
+
+    fn decode<B: AsRef<[u8]>>(_: B, _: &str) -> Result<(), crate::wire::Malformed> {
+        Ok(())
+    }
+}
+
+fn a_check_alone_is_never_sent<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let refused = script.hub.submit(&CheckAlone, Terms::default(), None);
+    assert_eq!(refused, Err(Error::CheckAlone));
+    assert_eq!(script.transmit(), [""; 0]);
 }
 
 fn a_request_is_encoded_when_it_is_submitted<K: Kind>() {

@@ -645,3 +645,19 @@ fn a_node_whose_name_comes_back_too_long_is_cleaned_up() {
     assert_eq!(acquired.err(), Some(Error::PathTooLong));
     world.is_clean();
 }
+
+/// A board that cannot read the names of all contenders still finds its own node.
+#[test]
+fn a_node_is_found_although_the_list_is_too_large() {
+    let mut world = World::<OnBoard<1, 1>>::new();
+    for _ in 0..10 {
+        world.contender();
+    }
+    let mut task = world.acquire();
+    assert!(world.act(&mut task).unwrap().is_none());
+    world.cut(true);
+    assert_eq!(world.own().len(), 1);
+    drop(task);
+    world.connect();
+    world.is_clean();
+}

@@ -186,6 +186,11 @@ impl Server {
                 self.watch(Table::Child, path, body);
                 Ok(names(&self.children(path)))
             }
+            OpCode::GET_EPHEMERALS => {
+                let own = self.owned_by(self.session).into_iter();
+                let own: Vec<_> = own.filter(|node| node.starts_with(path)).collect();
+                Ok(names(&own.iter().map(String::as_str).collect::<Vec<_>>()))
+            }
             OpCode::SYNC => Ok(payload(|out| out.string(path))),
             OpCode::REMOVE_WATCHES => {
                 let had = [Table::Data, Table::Child]

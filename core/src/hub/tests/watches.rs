@@ -47,6 +47,8 @@ on_both! {<4, 6>:
     a_standard_watch_beside_a_persistent_one_sets_that_again,
     a_request_and_what_goes_with_it_are_sent_together_or_not_at_all,
     a_persistent_watch_beside_a_standard_one_is_set_alone,
+    a_persistent_watch_beside_a_recursive_one_sets_that_again,
+    a_recursive_watch_hears_of_children_for_its_neighbours,
 }
 
 use AddWatchMode::{Persistent, Recursive};
@@ -703,6 +705,30 @@ fn a_persistent_watch_beside_a_standard_one_is_set_alone<K: Kind>() {
     script.watch(&get("/a"));
     script.subscribing("/a", Persistent);
     assert_eq!(script.transmit(), ["add0 /a"]);
+}
+
+fn a_persistent_watch_beside_a_recursive_one_sets_that_again<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    script.subscribe("/a", Recursive);
+    script.subscribing("/a", Persistent);
+    assert_eq!(script.transmit(), ["add0 /a", "add1 /a"]);
+}
+
+fn a_recursive_watch_hears_of_children_for_its_neighbours<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let children = script.watch(&list("/a"));
+    let persistent = script.subscribe("/a", Persistent);
+    let recursive = script.subscribe("/a", Recursive);
+    script.event(DataChanged, "/a/b");
+    assert_eq!(script.changes(children), [""; 0]);
+    script.event(Deleted, "/a/b/c");
+    assert_eq!(script.changes(children), [""; 0]);
+    script.event(Created, "/a/b");
+    assert_eq!(script.changes(children), ["children", "end"]);
+    assert_eq!(script.changes(persistent), ["children"]);
+    script.hub.drop_watch(recursive);
+    script.event(Deleted, "/a/b");
+    assert_eq!(script.changes(persistent), ["children"]);
 }
 
 #[test]
