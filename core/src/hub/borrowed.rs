@@ -11,6 +11,8 @@ use crate::wire::{Credential, EventKind, Full, Sink};
 
 /// The longest path, in bytes, that borrowed storage remembers: of a watch or of a lock's node.
 /// Paths of plain calls are bounded by the transmit buffer only.
+///
+/// A lock's nodes have names of up to 56 bytes, which leaves 39 for the path of the lock.
 pub const BYTES_PER_PATH: usize = 96;
 
 /// A path of a board.
@@ -35,6 +37,20 @@ impl<'d> Storage for Borrowed<'d> {
 
 /// The tables of a client in borrowed memory: `CALLS` calls in flight and as many claims, `WATCHES`
 /// watches. The only place with const generics.
+///
+/// # Sizes
+///
+/// At most, in bytes, where pointers have 64 bits; less where they have 32.
+///
+/// | what | bytes |
+/// |---|---|
+/// | `Resources`, for each call | 256 |
+/// | `Resources`, for each watch | 240 |
+/// | [`Hub`](super::Hub) | 800 |
+/// | of which [`Session`](crate::session::Session) | 448 |
+/// | [`Handle`](crate::handle::Handle) | 8 and what it [shares](crate::handle::Share) |
+/// | the future of [`Lock::acquire`](crate::recipes::Lock::acquire) | 1024 |
+/// | [`Guard`](crate::recipes::Guard) | 192 |
 pub struct Resources<'d, const CALLS: usize, const WATCHES: usize> {
     rooms: [Option<&'d mut [u8]>; CALLS],
     calls: [Option<Call<Pool<'d>>>; CALLS],
@@ -47,6 +63,14 @@ pub struct Resources<'d, const CALLS: usize, const WATCHES: usize> {
 }
 
 /// The bytes of a client in borrowed memory, sized by whoever owns them.
+///
+/// To take a lock, with the chroot counted as part of its path,
+///
+/// * each transmit buffer needs 97 bytes and the length of the path, more with data or an own access
+///   control list;
+/// * the room for one reply needs 128 bytes and the length of the path, or 4 bytes and 59 for each
+///   contender if that is more. Where it is less, waiting for the lock fails with
+///   [`ReplyTooLarge`](crate::error::Error::ReplyTooLarge).
 #[derive(Debug)]
 pub struct Buffers<'d> {
     /// Two buffers for requests, one being filled while the other is written. Each must take the

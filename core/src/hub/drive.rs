@@ -156,7 +156,8 @@ impl<S: Storage> Hub<S> {
     }
 
     /// Fills `spare`, which must be empty, with what is to be written next, and says whether there
-    /// is anything. Write it all before asking again.
+    /// is anything. Write it all before asking again, or clear it if the connection is lost: what it
+    /// holds has been given up then.
     pub fn poll_transmit(&mut self, now: Instant, spare: &mut S::Tx) -> bool {
         while let Some(control) = self.session.next_control(self.parts.tx.is_empty()) {
             if !self.encode_control(now, control, spare) {

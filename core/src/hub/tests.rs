@@ -9,11 +9,13 @@ mod hostile;
 mod lock;
 mod loss;
 mod random;
+mod removal;
 mod restore;
 mod server;
 mod trace;
 mod waiting;
 mod watches;
+mod world;
 
 use core::task::{Poll, Waker};
 use core::time::Duration;

@@ -140,6 +140,10 @@ impl<Q: Queue> Watch<Q> {
         }
     }
 
+    fn is_armed_as(&self, kinds: &[WatchKind]) -> bool {
+        self.armed.is_some_and(|armed| kinds.contains(&armed))
+    }
+
     /// Whether somebody may still hear of its path by it.
     fn is_live(&self) -> bool {
         self.stage == Stage::Open && (self.asked || self.armed.is_some())
@@ -407,23 +411,32 @@ impl<S: Storage> Hub<S> {
     }
 
     /// Appends as many watches as fit one message. Whether it made progress.
+    ///
+    /// Where all do not fit one, those that last go last: a server before 3.9 keeps one watch per
+    /// path, the last one set, and their events serve the others, too.
     pub(super) fn encode_restore(
         &mut self,
         now: Instant,
-        from: usize,
+        cursor: usize,
         zxid: i64,
         spare: &mut S::Tx,
     ) -> bool {
         let budget = MAX_RESTORE.min(self.session.config().max_request);
         let mut end = self.parts.watches.bound();
+        let (kinds, from) = match cursor {
+            0 if self.measure(0, end, &WatchKind::ALL, budget).end == end => {
+                (&WatchKind::ALL[..], 0)
+            }
+            LASTING.. => (&WatchKind::ALL[3..], cursor - LASTING),
+            _ => (&WatchKind::ALL[..3], cursor),
+        };
         while from < end {
-            let chunk = self.measure(from, end, budget);
+            let chunk = self.measure(from, end, kinds, budget);
             if chunk.count == 0 && chunk.end >= end {
                 break;
             }
-            let encoded = self.encode_chunk(from, chunk.end, chunk.persistent, zxid, spare);
-            if encoded {
-                let rest = (chunk.end < self.parts.watches.bound()).then_some(chunk.end);
+            let rest = self.rest(cursor, chunk.end, kinds);
+            if self.encode_chunk(from, &chunk, kinds, zxid, spare) {
                 self.session.restore_sent(now, rest, true);
                 return true;
             }
@@ -432,20 +445,29 @@ impl<S: Storage> Hub<S> {
             }
             if chunk.count <= 1 {
                 // Even alone it does not fit; it was set by a message of another layout.
-                self.each_in(from, chunk.end, Watch::lose);
-                self.wake.watches = Some(0);
-                self.session.restore_sent(now, Some(chunk.end), false);
+                self.lose_in(from, chunk.end, kinds);
+                self.session.restore_sent(now, rest, false);
                 return true;
             }
             end = from + (chunk.end - from) / 2;
         }
-        let rest = (end < self.parts.watches.bound()).then_some(end);
+        let rest = self.rest(cursor, end, kinds);
         self.session.restore_sent(now, rest, false);
         true
     }
 
+    /// Where to go on after the watches of these kinds up to `end`.
+    fn rest(&self, cursor: usize, end: usize, kinds: &[WatchKind]) -> Option<usize> {
+        let lasting = cursor & LASTING;
+        if end < self.parts.watches.bound() {
+            return Some(lasting + end);
+        }
+        let all = kinds.len() == WatchKind::ALL.len();
+        (lasting == 0 && !all).then_some(LASTING)
+    }
+
     /// How far the watches from `from` on go into `budget` bytes; at least one does.
-    fn measure(&mut self, from: usize, end: usize, budget: usize) -> Chunk {
+    fn measure(&mut self, from: usize, end: usize, kinds: &[WatchKind], budget: usize) -> Chunk {
         let chroot = self.parts.chroot.as_ref().len();
         let mut chunk = Chunk {
             end: from,
@@ -455,7 +477,7 @@ impl<S: Storage> Hub<S> {
         let mut size = RESTORE_OVERHEAD;
         for index in from..end {
             if let Some((path, watch)) = self.parts.watches.get_mut(index)
-                && watch.armed.is_some()
+                && watch.is_armed_as(kinds)
             {
                 size += 4 + chroot + path.len();
                 if size > budget && chunk.count > 0 {
@@ -472,12 +494,12 @@ impl<S: Storage> Hub<S> {
     fn encode_chunk(
         &mut self,
         from: usize,
-        end: usize,
-        persistent: bool,
+        chunk: &Chunk,
+        kinds: &[WatchKind],
         zxid: i64,
         spare: &mut S::Tx,
     ) -> bool {
-        let op = if persistent {
+        let op = if chunk.persistent {
             OpCode::SET_WATCHES2
         } else {
             OpCode::SET_WATCHES
@@ -490,8 +512,11 @@ impl<S: Storage> Hub<S> {
         let watches = &mut self.parts.watches;
         wire::frame(spare, usize::MAX, chroot, false, |out| {
             header.encode(out);
-            wire::set_watches(out, zxid, persistent, |kind, visit| {
-                for index in from..end {
+            wire::set_watches(out, zxid, chunk.persistent, |kind, visit| {
+                if !kinds.contains(&kind) {
+                    return;
+                }
+                for index in from..chunk.end {
                     if let Some((path, watch)) = watches.get_mut(index)
                         && watch.armed == Some(kind)
                     {
@@ -503,17 +528,15 @@ impl<S: Storage> Hub<S> {
         .is_ok()
     }
 
-    fn each_in(
-        &mut self,
-        from: usize,
-        end: usize,
-        visit: impl Fn(&mut Watch<<S::Watches as Watches>::Events>),
-    ) {
+    fn lose_in(&mut self, from: usize, end: usize, kinds: &[WatchKind]) {
         for index in from..end {
-            if let Some((_, watch)) = self.parts.watches.get_mut(index) {
-                visit(watch);
+            if let Some((_, watch)) = self.parts.watches.get_mut(index)
+                && watch.is_armed_as(kinds)
+            {
+                watch.lose();
             }
         }
+        self.wake.watches = Some(0);
     }
 }
 
@@ -534,6 +557,9 @@ const fn hears(armed: WatchKind, kind: EventKind) -> bool {
 const MAX_RESTORE: usize = 128 * 1024;
 /// Header, zxid and the counts of five lists.
 const RESTORE_OVERHEAD: usize = 8 + 8 + 5 * 4;
+
+/// Added to the place in the table where a restoration goes on, once only persistent watches are left.
+const LASTING: usize = 1 << (usize::BITS - 1);
 
 struct Chunk {
     end: usize,

@@ -80,7 +80,8 @@ impl<C: Client, D: AsRef<[u8]>> Lock<C, D> {
     ///
     /// # Errors
     /// [`Error::NotSent`] when the client is over; what the server says otherwise, such as
-    /// [`Code::NoAuth`].
+    /// [`Code::NoAuth`]. [`Error::Full`] if there is no room for a claim or a watch, which on a board
+    /// may be because the reaper is not done with an attempt that was dropped.
     ///
     /// # Cancel safety
     /// Dropping the future at any time gives the place in the queue, or the lock, back.

@@ -204,9 +204,9 @@ fn a_call_waits_for_room_and_is_served_in_turn<K: Kind>() {
         assert_eq!(task.run(), None);
     }
     assert_eq!(transmit(&shared), ["get /a", "get /b"]);
-    for at in 0..2 {
+    for task in &mut tasks[..2] {
         answer(&shared, 0, &data(b""));
-        assert_eq!(tasks[at].run(), Some(Ok(0)));
+        assert_eq!(task.run(), Some(Ok(0)));
     }
     for task in &mut tasks[2..] {
         assert_eq!(task.run(), None);

@@ -54,18 +54,19 @@ fn call<K: Kind, R: Request>(request: &R, body: &[u8]) -> Result<(), Error> {
     let mut task = Task::new(async { handle.exchange(request).await.map(drop) });
     assert!(task.run().is_none());
     shared.script(|script| {
-        script.transmit();
-        script.answer(0, body);
+        assert_eq!(script.write().len(), 1);
+        script.frame(&reply(1, 1, 0, body)).unwrap();
     });
     task.run().expect("the call ends")
 }
 
 fn spoil<K: Kind, R: Request>(request: &R, good: &[u8]) {
     assert_eq!(call::<K, R>(request, good), Ok(()));
-    let refused = spoilt(good).iter().filter(|bad| {
-        let spoilt = call::<K, R>(request, bad);
-        assert!(matches!(spoilt, Ok(()) | Err(Error::Malformed(_))));
-        spoilt.is_err()
+    let spoilt = spoilt(good);
+    let refused = spoilt.iter().filter(|bad| {
+        let ended = call::<K, R>(request, bad);
+        assert!(matches!(ended, Ok(()) | Err(Error::Malformed(_))));
+        ended.is_err()
     });
     assert!(
         refused.count() >= good.len(),

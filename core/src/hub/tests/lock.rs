@@ -1,12 +1,11 @@
 //! The lock, against a server in miniature.
 
-use super::handle::{Shared, Task};
-use super::server::Server;
+use super::handle::Task;
+use super::world::{Acquired, World};
 use super::*;
 use crate::client::Client;
 use crate::error::Code;
-use crate::handle::Handle;
-use crate::recipes::{Guard, Lock, reap};
+use crate::recipes::Lock;
 use crate::session::End;
 
 /// With a single call, a single watch and a single claim, too.
@@ -39,6 +38,7 @@ mod one_place {
         a_node_is_looked_for_behind_a_sync,
         a_node_of_another_session_is_not_taken,
         a_refused_create_leaves_no_claim,
+        a_lock_wanted_before_the_last_clean_up_has_ended_is_refused_for_want_of_a_claim,
         a_closed_client_acquires_nothing,
     }
 }
@@ -52,150 +52,6 @@ mod more_places {
         an_attempt_may_lose_its_connection_at_any_time,
         an_attempt_may_lose_its_session_at_any_time,
         an_attempt_may_be_dropped_and_lose_its_connection_at_any_time,
-    }
-}
-
-type LockOf<K> = Lock<Handle<Shared<K>>>;
-type Acquired<K> = Result<Guard<Handle<Shared<K>>>, Error>;
-
-/// A client and its server, and what is on the way between them.
-struct World<K: Kind> {
-    shared: Shared<K>,
-    server: Server,
-    sent: VecDeque<Vec<u8>>,
-    received: VecDeque<Vec<u8>>,
-    reaper: Task<'static, ()>,
-}
-
-impl<K: Kind> World<K> {
-    fn new() -> Self {
-        Self::below("")
-    }
-
-    fn below(chroot: &'static str) -> Self {
-        let script = Scripted::with(Setup { chroot, ..SETUP });
-        let shared = Shared::new(script, chroot);
-        let handle = shared.handle();
-        let mut world = Self {
-            shared,
-            server: Server::new(if chroot.is_empty() { "/" } else { chroot }),
-            sent: VecDeque::new(),
-            received: VecDeque::new(),
-            reaper: Task::new(reap(handle)),
-        };
-        world.connect();
-        world
-    }
-
-    fn lock(&self) -> LockOf<K> {
-        Lock::new(self.shared.handle(), path("/l")).unwrap()
-    }
-
-    fn acquire(&self) -> Task<'static, Acquired<K>> {
-        let lock = self.lock();
-        Task::new(async move { lock.acquire().await })
-    }
-
-    /// Connects, if need be with a new session.
-    fn connect(&mut self) {
-        while !self.shared.script(|script| script.state().is_connected()) {
-            let hello = self.shared.script(Scripted::open);
-            let answer = self.server.connect(&hello);
-            self.shared.script(|script| script.frame(&answer).unwrap());
-        }
-    }
-
-    /// The connection is lost; with `ran` only after the server has run all that was sent.
-    fn cut(&mut self, ran: bool) {
-        if ran {
-            let sent = self.shared.script(Scripted::write);
-            for frame in self.sent.drain(..).chain(sent) {
-                self.server.run(&frame);
-            }
-        }
-        self.sent.clear();
-        self.received.clear();
-        self.shared.script(|script| {
-            script.cut();
-            script.wake();
-        });
-    }
-
-    /// One thing happens: a frame arrives, a request is run, or requests are written.
-    fn step(&mut self) -> bool {
-        self.received.extend(self.server.take_events());
-        if let Some(frame) = self.received.pop_front() {
-            self.shared.script(|script| script.frame(&frame).unwrap());
-        } else if let Some(frame) = self.sent.pop_front() {
-            self.received.extend(self.server.run(&frame));
-        } else {
-            self.sent.extend(self.shared.script(Scripted::write));
-            self.shared.script(Scripted::wake);
-            return !self.sent.is_empty();
-        }
-        true
-    }
-
-    /// A task runs, or one thing happens. `None` when nothing does any more.
-    fn act<T>(&mut self, task: &mut Task<'_, T>) -> Option<Option<T>> {
-        if task.is_due() {
-            return Some(task.run());
-        }
-        if self.reaper.is_due() {
-            self.reaper.run();
-            return Some(None);
-        }
-        self.step().then_some(None)
-    }
-
-    /// Lets things happen until the task ends or nothing happens any more.
-    fn run<T>(&mut self, task: &mut Task<'_, T>) -> Option<T> {
-        for _ in 0..10_000 {
-            if let Some(output) = self.act(task)? {
-                return Some(output);
-            }
-        }
-        panic!("it never ends")
-    }
-
-    /// Lets things happen while nobody wants anything.
-    fn rest(&mut self) {
-        let idle = core::future::pending::<()>();
-        assert!(self.run(&mut Task::new(idle)).is_none());
-    }
-
-    fn acquired(&mut self) -> Guard<Handle<Shared<K>>> {
-        let mut task = self.acquire();
-        self.run(&mut task).expect("acquired").unwrap()
-    }
-
-    /// Another client's node in the queue.
-    fn contender(&mut self) -> String {
-        if self.server.node("/l").is_none() {
-            self.server.create("/l", 0, false).unwrap();
-        }
-        let name = "/l/_c_00000000-0000-0000-0000-000000000001-lock-";
-        self.server.create(name, 0x999, true).unwrap()
-    }
-
-    /// The nodes of the session.
-    fn own(&self) -> Vec<String> {
-        self.server.owned_by(self.server.session())
-    }
-
-    /// Nothing is left, neither here nor there, of the session that there is now.
-    fn is_clean(&mut self) {
-        self.rest();
-        assert_eq!(self.own(), [""; 0]);
-        self.shared.script(|script| {
-            assert_eq!((script.hub.claims(), script.hub.orphans()), (0, 0));
-            assert_eq!(script.hub.requests(), 0);
-        });
-    }
-
-    fn release(&mut self, guard: Guard<Handle<Shared<K>>>) {
-        let mut task = Task::new(guard.release());
-        assert_eq!(self.run(&mut task), Some(Ok(())));
     }
 }
 
@@ -606,6 +462,15 @@ fn a_refused_create_leaves_no_claim<K: Kind>() {
     let refused = world.run(&mut task).unwrap();
     assert_eq!(refused.err(), Some(Error::Server(Code::NoAuth)));
     assert_eq!(world.shared.script(|script| script.hub.claims()), 0);
+}
+
+fn a_lock_wanted_before_the_last_clean_up_has_ended_is_refused_for_want_of_a_claim<K: Kind>() {
+    let mut world = World::<K>::new();
+    drop(world.acquired());
+    let mut early = world.acquire();
+    assert_eq!(early.run().map(Result::err), Some(Some(Error::Full)));
+    world.is_clean();
+    is_usable(&mut world);
 }
 
 fn a_closed_client_acquires_nothing<K: Kind>() {

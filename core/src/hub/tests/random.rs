@@ -125,7 +125,8 @@ impl<K: Kind> World<K> {
             exists: which == 1,
             set: false,
         }));
-        let watch = Some(self.watches.len() - 1);
+        let place = self.watches.len() - 1;
+        let watch = Some(place);
         let submitted = match which {
             0 => self.submit(&get(text), watch),
             1 => self.submit(&Exists { path: at }, watch),
@@ -136,7 +137,7 @@ impl<K: Kind> World<K> {
             }
         };
         if submitted.is_err() {
-            self.drop_watch(watch.unwrap());
+            self.drop_watch(place);
         }
     }
 
