@@ -31,6 +31,12 @@ const C: [&str; 6] = [
 /// What rustc expects of any platform, be it bare metal.
 const PLATFORM: [&str; 5] = ["memcpy", "memmove", "memset", "memcmp", "bcmp"];
 
+/// Fails if the entry point does.
+const MAIN: &str = "
+    unsigned long docent_freestanding(void);
+    int main(void) { return docent_freestanding() == 0; }
+";
+
 /// The static library, with everything that the core consists of.
 static ARCHIVE: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut cargo = Command::new(env!("CARGO"));
@@ -71,6 +77,17 @@ fn the_core_links_with_nothing_else() {
     link.args(PLATFORM.map(|name| format!("-Wl,--defsym={name}=0")));
     run(link.arg("-o").arg(&program).arg(&*ARCHIVE));
     assert!(symbols(&program).contains(ENTRY));
+}
+
+#[test]
+fn the_core_runs_without_an_allocator() {
+    let archive = &*ARCHIVE;
+    let [main, program] = ["main.c", "runs"].map(|name| Path::new(FOLDER).join(name));
+    fs::write(&main, MAIN).unwrap();
+    let mut link = Command::new("cc");
+    link.arg("-Wl,--gc-sections").args([&main, archive]);
+    run(link.arg("-o").arg(&program));
+    run(&mut Command::new(program));
 }
 
 #[test]

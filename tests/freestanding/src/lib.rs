@@ -4,18 +4,20 @@
 //! of the core, add a module that uses it and call it here.
 #![no_std]
 
+mod board;
 mod wire;
 
 use core::panic::PanicInfo;
 
-/// Runs everything once, and returns a number that depends on all of it.
+/// Runs everything once, and returns a number that depends on all of it; zero if anything went wrong.
 #[expect(
     unsafe_code,
     reason = "a symbol by this name keeps the code from being dropped"
 )]
 #[unsafe(no_mangle)]
 pub extern "C" fn docent_freestanding() -> usize {
-    wire::requests() + wire::replies()
+    let tokens = board::play_all().unwrap_or(0);
+    usize::try_from(tokens).unwrap_or(0) * (wire::requests() + wire::replies())
 }
 
 #[panic_handler]
