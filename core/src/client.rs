@@ -78,12 +78,13 @@ pub trait Client: Clone {
     async fn subscribe(&self, path: Path<'_>, mode: AddWatchMode) -> Result<Self::Watcher, Error>;
 
     /// Makes room to clean up one ephemeral child of `parent`, before it is created under
-    /// [`Claim::path`]. `name` follows Curator's protection prefix.
+    /// [`Claim::path`]. `name` follows Curator's protection prefix. Where the room is still taken by
+    /// ephemerals that nobody wants, it waits for them to be deleted.
     ///
     /// # Errors
     /// [`Error::NotSent`] if the handle is not [pinned](Self::pinned) to the session there is now;
     /// [`Error::Full`] or [`Error::PathTooLong`] if there is no room for it.
-    fn claim(&self, parent: Path<'_>, name: &str) -> Result<Self::Claim, Error>;
+    async fn claim(&self, parent: Path<'_>, name: &str) -> Result<Self::Claim, Error>;
 
     /// The next ephemeral that nobody wants. For the transport's [reaper](crate::recipes::reap) only.
     ///

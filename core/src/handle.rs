@@ -178,11 +178,18 @@ impl<H: Share> Client for Handle<H> {
         Ok(watcher)
     }
 
-    fn claim(&self, parent: Path<'_>, name: &str) -> Result<Claim<H>, Error> {
-        let NewClaim { ticket, path } = act(&self.shared, |hub| {
-            let epoch = self.epoch.unwrap_or_else(|| hub.session().status().epoch);
-            hub.claim(epoch, parent, name)
-        })?;
+    async fn claim(&self, parent: Path<'_>, name: &str) -> Result<Claim<H>, Error> {
+        let mut wait = Wait {
+            shared: &self.shared,
+            ticket: None,
+        };
+        let NewClaim { ticket, path } = poll_fn(|cx| {
+            act(wait.shared, |hub| {
+                let epoch = self.epoch.unwrap_or_else(|| hub.session().status().epoch);
+                hub.poll_claim(epoch, parent, name, &mut wait.ticket, cx.waker())
+            })
+        })
+        .await?;
         Ok(Claim(Some(Held {
             shared: self.shared.clone(),
             ticket,

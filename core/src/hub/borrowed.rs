@@ -49,7 +49,7 @@ impl<'d> Storage for Borrowed<'d> {
 /// | [`Hub`](super::Hub) | 800 |
 /// | of which [`Session`](crate::session::Session) | 448 |
 /// | [`Handle`](crate::handle::Handle) | 8 and what it [shares](crate::handle::Share) |
-/// | the future of [`Lock::acquire`](crate::recipes::Lock::acquire) | 1024 |
+/// | the future of [`Lock::acquire`](crate::recipes::Lock::acquire) | 768 |
 /// | [`Guard`](crate::recipes::Guard) | 192 |
 pub struct Resources<'d, const CALLS: usize, const WATCHES: usize> {
     rooms: [Option<&'d mut [u8]>; CALLS],

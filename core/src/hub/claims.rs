@@ -83,6 +83,24 @@ impl<S: Storage> Hub<S> {
         Ok(NewClaim { ticket, path })
     }
 
+    /// As [`claim`](Self::claim), but waits for the room of orphans.
+    pub(crate) fn poll_claim(
+        &mut self,
+        epoch: Epoch,
+        parent: Path<'_>,
+        name: &str,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<NewClaim<S::Path>, Error>> {
+        match self.claim(epoch, parent, name) {
+            Err(Error::Full) if self.orphaned > 0 => {
+                self.await_state(ticket, waker);
+                Poll::Pending
+            }
+            claim => Poll::Ready(claim),
+        }
+    }
+
     /// The owner of a claim is gone; its node, known or not, is to be deleted.
     pub(crate) fn orphan(&mut self, ticket: ClaimTicket, path: S::Path, known: bool) {
         if ticket.epoch != self.seen.epoch || self.is_over() {
@@ -178,6 +196,7 @@ impl<S: Storage> Hub<S> {
             let orphaned = entry.orphan.is_some();
             self.orphaned -= usize::from(orphaned);
             self.parts.claims.remove(id.index());
+            self.wake.state = true;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::pending;
+use core::pin::pin;
 
 use crate::client::{Claim, Client, Watcher};
 use crate::error::{Code, Error};
@@ -80,8 +81,7 @@ impl<C: Client, D: AsRef<[u8]>> Lock<C, D> {
     ///
     /// # Errors
     /// [`Error::NotSent`] when the client is over; what the server says otherwise, such as
-    /// [`Code::NoAuth`]. [`Error::Full`] if there is no room for a claim or a watch, which on a board
-    /// may be because the reaper is not done with an attempt that was dropped.
+    /// [`Code::NoAuth`]. [`Error::Full`] if there is no room for a claim or a watch.
     ///
     /// # Cancel safety
     /// Dropping the future at any time gives the place in the queue, or the lock, back.
@@ -99,7 +99,7 @@ impl<C: Client, D: AsRef<[u8]>> Lock<C, D> {
     }
 
     async fn attempt(&self) -> Result<Option<Guard<C>>, Error> {
-        let queue = Queue {
+        let queue = &Queue {
             path: self.path(),
             name: NAME,
             data: self.data.as_ref(),
@@ -188,7 +188,7 @@ impl<C: Client> Guard<C> {
     /// # Cancel safety
     /// It can be cancelled and called again.
     pub async fn lost(&self) {
-        race(self.lapsed(), self.deleted()).await;
+        race(pin!(self.lapsed()), pin!(self.deleted())).await;
     }
 
     async fn lapsed(&self) {

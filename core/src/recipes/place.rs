@@ -28,9 +28,9 @@ pub(super) struct Place<C: Client> {
 
 impl<C: Client> Place<C> {
     /// Joins the end of the queue.
-    pub(super) async fn join(client: &C, queue: Queue<'_>) -> Result<Self, Error> {
+    pub(super) async fn join(client: &C, queue: &Queue<'_>) -> Result<Self, Error> {
         let (client, session, _) = client.session().await?;
-        let mut claim = client.claim(queue.path, queue.name)?;
+        let mut claim = client.claim(queue.path, queue.name).await?;
         loop {
             let made = match create(&client, queue, &mut claim).await {
                 Ok(made) => Some(made),
@@ -66,22 +66,26 @@ impl<C: Client> Place<C> {
 
     /// Waits until no contender is ahead. Returns the status before the look that found so: whatever
     /// befell the session since is not part of it. `None` means that the own node is gone.
-    pub(super) async fn turn(&self, queue: Queue<'_>) -> Result<Option<Status>, Error> {
+    pub(super) async fn turn(&self, queue: &Queue<'_>) -> Result<Option<Status>, Error> {
         loop {
             let status = self.client.status();
-            let names = match self.client.retry(GetChildNames { path: queue.path }).await {
-                Err(error) if error.is_no_node() => return Ok(None),
-                names => names?,
-            };
-            let standing = standing(names.iter(), self.claim.path().name(), queue.name);
-            let ahead = standing.map(|name| child::<C::Path>(queue.path, name));
-            drop(names);
-            match ahead {
+            let ahead = match self.stand(queue).await? {
                 Standing::First => return Ok(Some(status)),
                 Standing::Gone => return Ok(None),
-                Standing::Behind(ahead) => self.wait_for(ahead?.as_path()).await?,
-            }
+                Standing::Behind(ahead) => ahead,
+            };
+            self.wait_for(ahead.as_path()).await?;
         }
+    }
+
+    /// Looks where the own node stands.
+    async fn stand(&self, queue: &Queue<'_>) -> Result<Standing<C::Path>, Error> {
+        let names = match self.client.retry(GetChildNames { path: queue.path }).await {
+            Err(error) if error.is_no_node() => return Ok(Standing::Gone),
+            names => names?,
+        };
+        standing(names.iter(), self.claim.path().name(), queue.name)
+            .try_map(|name| child(queue.path, name))
     }
 
     /// Waits for a sign that `ahead` may be gone.
@@ -103,10 +107,10 @@ impl<C: Client> Place<C> {
 /// Creates the node; returns its owner and czxid.
 async fn create<C: Client>(
     client: &C,
-    queue: Queue<'_>,
+    queue: &Queue<'_>,
     claim: &mut C::Claim,
 ) -> Result<(i64, i64), Error> {
-    let Queue { data, acl, .. } = queue;
+    let Queue { data, acl, .. } = *queue;
     let created = client
         .call(Create {
             path: claim.path(),
@@ -153,12 +157,12 @@ enum Standing<T> {
 }
 
 impl<T> Standing<T> {
-    fn map<U>(self, map: impl FnOnce(T) -> U) -> Standing<U> {
-        match self {
+    fn try_map<U, E>(self, map: impl FnOnce(T) -> Result<U, E>) -> Result<Standing<U>, E> {
+        Ok(match self {
             Self::First => Standing::First,
-            Self::Behind(ahead) => Standing::Behind(map(ahead)),
+            Self::Behind(ahead) => Standing::Behind(map(ahead)?),
             Self::Gone => Standing::Gone,
-        }
+        })
     }
 }
 

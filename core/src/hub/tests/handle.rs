@@ -392,8 +392,9 @@ fn a_pinned_handle_ends_with_its_session<K: Kind>() {
     let expired = Error::NotSent(End::Expired);
     assert_eq!(task.run(), Some(Err(expired)));
     assert_eq!(pinned.submit(&get("/a")).err(), Some(expired));
-    assert!(pinned.claim(path("/l"), "x").is_err());
-    assert!(handle.claim(path("/l"), "x").is_ok());
+    let claim = async |handle: &Handle<_>| handle.claim(path("/l"), "x").await.is_ok();
+    assert_eq!(Task::new(claim(&pinned)).run(), Some(false));
+    assert_eq!(Task::new(claim(&handle)).run(), Some(true));
 }
 
 fn a_watch_tells_its_task<K: Kind>() {

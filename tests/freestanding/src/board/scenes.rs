@@ -4,11 +4,11 @@ use core::future::Future;
 use core::pin::pin;
 use core::time::Duration;
 
-use docent_core::client::{Client as _, Watcher as _};
+use docent_core::client::{Client, Watcher as _};
 use docent_core::error::Error;
 use docent_core::hub::{BoardPath, Change};
 use docent_core::path::{Path, PathBuf as _};
-use docent_core::recipes::create_parents;
+use docent_core::recipes::{Guard, create_parents};
 use docent_core::wire::{
     Acl, AddWatchMode, Create, CreateMode, Delete, EventKind, Exists, GetChildNames,
 };
@@ -28,21 +28,26 @@ pub(crate) fn in_turn(world: &mut World<'_, '_>) -> Result<i64, Failure> {
     let guard = world.finish(waiting)?;
     check(guard.fencing_token() > token, "a larger token")?;
     let token = guard.fencing_token();
-    {
-        let mut lost = pin!(guard.lost());
-        world.waits(lost.as_mut())?;
-        let delete = Delete {
-            path: guard.path(),
-            version: None,
-        };
-        world.finish(world.handle(0).call(delete))?;
-        world.wait(lost)?;
-    }
+    stolen(world, &guard)?;
     world.finish(guard.release())?;
     world.clean()?;
     lapses(world)?;
     world.close()?;
     Ok(token)
+}
+
+/// The node of the lock is deleted by hand.
+fn stolen<C: Client>(world: &mut World<'_, '_>, guard: &Guard<C>) -> Result<(), Failure> {
+    let mut lost = pin!(guard.lost());
+    world.waits(lost.as_mut())?;
+    let path = guard.path();
+    world.finish(delete(&world.handle(0), path))?;
+    world.wait(lost)
+}
+
+async fn delete<C: Client>(client: &C, path: Path<'_>) -> Result<(), Error> {
+    let version = None;
+    client.call(Delete { path, version }).await
 }
 
 /// A board that is stopped for longer than its lease learns that it may have lost the lock.
@@ -100,11 +105,7 @@ pub(crate) fn watch(world: &mut World<'_, '_>) -> Result<(), Failure> {
 
     let mut watcher = world.finish(one.subscribe(Path::ROOT, AddWatchMode::Recursive))?;
     world.waits(pin!(watcher.next()))?;
-    let delete = Delete {
-        path,
-        version: None,
-    };
-    world.finish(other.call(delete))?;
+    world.finish(delete(&other, path))?;
     let seen = world.wait(watcher.next())?;
     let deleted = matches!(
         &seen,
@@ -174,37 +175,32 @@ fn acquire_behind(world: &mut World<'_, '_>, cut: Cut) -> Result<Progress, Failu
 /// There are more contenders than a list of them has room for.
 fn acquire_in_a_crowd(world: &mut World<'_, '_>, cut: Cut) -> Result<Progress, Failure> {
     let (lock, other) = (world.lock(0)?, world.handle(1));
-    let contender = "/l/_c_00112233-4455-6677-8899-aabbccddeeff-lock-";
-    let prefix = Path::new(contender).map_err(Error::Path)?;
-    let acl = Acl::OPEN;
-    world.finish(create_parents(
-        &other,
-        lock.path(),
-        CreateMode::Container,
-        acl,
-    ))?;
-    let mut nodes = [const { None }; 3];
-    for node in &mut nodes {
-        let create = Create {
-            path: prefix,
-            data: &[],
-            mode: CreateMode::PersistentSequential,
-            acl,
-        };
-        let created = world.finish(other.call(create))?;
-        *node = BoardPath::try_from_parts(&[created.path().as_str()]);
+    let container = CreateMode::Container;
+    world.finish(create_parents(&other, lock.path(), container, Acl::OPEN))?;
+    let mut crowd = [const { None }; 3];
+    for node in &mut crowd {
+        *node = world.finish(contend(&other))?;
     }
     let progress = cut.drop(world, lock.acquire());
     world.clean()?;
-    for node in nodes.iter().flatten() {
-        let delete = Delete {
-            path: node.as_path(),
-            version: None,
-        };
-        world.finish(other.call(delete))?;
+    for node in crowd.iter().flatten() {
+        world.finish(delete(&other, node.as_path()))?;
     }
     acquire_after(world)?;
     Ok(progress)
+}
+
+/// Makes a node as contenders do.
+async fn contend<C: Client>(client: &C) -> Result<Option<BoardPath>, Error> {
+    let path = Path::new("/l/_c_00112233-4455-6677-8899-aabbccddeeff-lock-")?;
+    let create = Create {
+        path,
+        data: &[],
+        mode: CreateMode::PersistentSequential,
+        acl: Acl::OPEN,
+    };
+    let created = client.call(create).await?;
+    Ok(BoardPath::try_from_parts(&[created.path().as_str()]))
 }
 
 fn release(world: &mut World<'_, '_>, cut: Cut) -> Result<Progress, Failure> {
