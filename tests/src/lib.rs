@@ -6,3 +6,4 @@ pub mod peer;
 #[cfg(unix)]
 pub mod real;
 pub mod server;
+pub mod sim;

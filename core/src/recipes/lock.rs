@@ -91,8 +91,7 @@ impl<C: Client, D: AsRef<[u8]>> Lock<C, D> {
                 Ok(Some(guard)) => return Ok(guard),
                 Ok(None) => {}
                 // The session of the attempt is over. Is the client?
-                Err(Error::NotSent(End::Expired)) if self.client.status().state.end().is_none() => {
-                }
+                Err(error) if is_expiry(error) && self.client.status().state.end().is_none() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -241,11 +240,19 @@ impl<C: Client> Guard<C> {
             .await
         {
             // With its session the node goes too.
-            Ok(()) | Err(Error::Server(Code::NoNode) | Error::NotSent(End::Expired)) => {
+            Err(error) if !error.is_no_node() && !is_expiry(error) => Err(error),
+            _ => {
                 claim.settle();
                 Ok(())
             }
-            Err(error) => Err(error),
         }
     }
+}
+
+/// Whether the session of a request was over, be it that the client knew or that a server said so.
+const fn is_expiry(error: Error) -> bool {
+    matches!(
+        error,
+        Error::NotSent(End::Expired) | Error::Server(Code::SessionExpired)
+    )
 }

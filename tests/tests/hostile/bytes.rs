@@ -407,6 +407,46 @@ async fn text_that_is_none_is_never_taken_for_another() {
 }
 
 #[tokio::test]
+async fn names_that_cannot_be_are_shown_as_they_are_and_contend_for_no_lock() {
+    let long = "x".repeat(1 << 20);
+    let names = [
+        "..",
+        "",
+        "a/b",
+        "/",
+        "\0",
+        "lock-\u{e9}0000000000",
+        "é0000000000",
+        &long,
+    ];
+    let list = |own: Option<&str>| {
+        let all = names.iter().copied().chain(own);
+        let count = all.clone().count() as i32;
+        all.fold(Body::new().int(count), Body::string)
+    };
+    let children = list(None).stat(1, 0).done();
+    let own = "me-lock-0000000007";
+    let contenders = list(Some(own)).done();
+    let victim = Victim::of(move |request| match request.op {
+        op::CREATE2 => {
+            let path = format!("/lock/{own}");
+            ok(request, &Body::new().string(&path).stat(1, SESSION).done())
+        }
+        op::GET_CHILDREN => ok(request, &contenders),
+        op::GET_CHILDREN2 => ok(request, &children),
+        _ => ok(request, &[]),
+    })
+    .await;
+    let shown = within(victim.client.children("/evil")).await.unwrap();
+    assert_eq!(shown.iter().collect::<Vec<_>>(), names);
+    let lock = victim.client.lock("/lock").unwrap();
+    let guard = within(lock.acquire()).await.unwrap();
+    assert_eq!(guard.path().name(), own);
+    within(guard.release()).await.unwrap();
+    victim.is_kept().await;
+}
+
+#[tokio::test]
 async fn unknown_error_codes_are_answers() {
     const CODES: [i32; 10] = [
         -9999,

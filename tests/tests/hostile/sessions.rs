@@ -5,7 +5,7 @@ use std::time::Duration;
 use docent::core::client::Client as _;
 use docent::core::wire::{Exists, GetData};
 use docent::{Change, Client, End, ErrorKind, Lost, Path, State, Status};
-use docent_testing::peer::{Cut, Grant, Peer, Proxy, Record, Request, op};
+use docent_testing::peer::{Body, Cut, Grant, Peer, Proxy, Record, Request, op};
 
 use crate::scripts::{GOOD, Honest, SESSION, TIMEOUT, builder, frame, good, within};
 
@@ -584,4 +584,44 @@ async fn nothing_is_made_below_a_chroot_that_does_not_exist() {
     let lock = client.lock("/lock").unwrap();
     let error = within(lock.acquire()).await.unwrap_err();
     assert!(error.is_no_node(), "{error}");
+}
+
+#[tokio::test]
+async fn a_lock_begins_again_when_a_reply_ends_the_session() {
+    // The first session ends with the first request of the lock, the second with the second.
+    let peer = Peer::start(|mut it| async move {
+        it.connect_request().await?;
+        let index = it.index();
+        let session = SESSION + index as i64;
+        it.accept(&Grant::new(session, TIMEOUT)).await?;
+        let mut honest = Honest::default();
+        for count in 0.. {
+            let request = it.request().await?;
+            let last = if index < 2 {
+                count == index
+            } else {
+                request.op == op::DELETE
+            };
+            match request.op {
+                _ if last => it.err(&request, -112).await?,
+                op::CREATE2 => {
+                    honest.create(request.path().unwrap(), &request);
+                    let path = format!("{}0000000000", request.path().unwrap());
+                    let body = Body::new().string(&path).stat(it.zxid, session);
+                    it.ok(&request, &body.done()).await?;
+                }
+                _ => honest.answer(&mut it, &request).await?,
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let client = builder(peer.addr()).connect().await.unwrap();
+    let lock = client.lock("/lock").unwrap();
+    let guard = within(lock.acquire()).await.unwrap();
+    assert_eq!(client.session_id(), Some(SESSION + 2));
+    assert!(guard.is_held());
+    within(guard.release()).await.unwrap();
+    until(&client, |it| it.epoch.get() == 4).await;
+    assert_eq!(client.status().lost, Some(Lost::Expired));
 }

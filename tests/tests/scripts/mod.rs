@@ -17,7 +17,8 @@ use docent_testing::peer::{Body, Connection, Grant, Request, op};
 use tokio::time;
 
 pub const SESSION: i64 = 0x5e55_0000_0000_0001;
-pub const TIMEOUT: Duration = Duration::from_secs(2);
+/// Long, so that on a busy machine nothing is given up that a test does not mean to be.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 /// The data of every node of [`Honest`].
 pub const GOOD: &[u8] = b"good";
 
@@ -108,7 +109,7 @@ impl Honest {
         client.ok(request, &body).await
     }
 
-    fn create(&mut self, path: &str, request: &Request) -> String {
+    pub fn create(&mut self, path: &str, request: &Request) -> String {
         let sequential = request.body.last().is_some_and(|flags| flags & 2 != 0);
         let count = self.nodes.len();
         let path = if sequential {

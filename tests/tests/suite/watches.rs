@@ -336,16 +336,24 @@ pub async fn a_dropped_watch_is_removed_from_the_server(realm: Realm) {
 
 pub async fn a_dropped_persistent_watch_is_removed_though_another_stays(realm: Realm) {
     let (client, other) = (realm.client().await, realm.client().await);
-    client.ensure("/node").await.unwrap();
-    let persistent = client.watch("/node").await.unwrap();
-    let (_, mut once) = client.get_and_watch("/node").await.unwrap();
-    drop(persistent);
-    other.set("/node", b"", None).await.unwrap();
-    assert_eq!(changed(&mut once).await, node(&[DataChanged]));
-    drop(once);
-    other.set("/node", b"", None).await.unwrap();
-    client.sync("/node").await.unwrap();
-    assert!(!has_watch(&client, "/node").await);
+    for (path, once_first) in [("/one", true), ("/two", false)] {
+        client.ensure(path).await.unwrap();
+        let once = async || client.get_and_watch(path).await.unwrap().1;
+        let lasting = async || client.watch(path).await.unwrap();
+        let (mut once, lasting) = if once_first {
+            (once().await, lasting().await)
+        } else {
+            let lasting = lasting().await;
+            (once().await, lasting)
+        };
+        drop(lasting);
+        other.set(path, b"", None).await.unwrap();
+        assert_eq!(changed(&mut once).await, node(&[DataChanged]));
+        drop(once);
+        other.set(path, b"", None).await.unwrap();
+        client.sync(path).await.unwrap();
+        assert!(!has_watch(&client, path).await, "{path}");
+    }
 }
 
 pub async fn a_cancelled_watch_is_removed_from_the_server(realm: Realm) {

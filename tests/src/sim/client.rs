@@ -1,0 +1,473 @@
+//! A client: the real hub, and a driver that does as those of the transports do.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+
+use docent_core::error::ProtocolError;
+use docent_core::handle::{Handle, Share, act};
+use docent_core::hub::{
+    BoardPath, BodyOf, Borrowed, Buffers, EventQueue, FixedTx, Frame, Heap, HeapAuths, HeapTx, Hub,
+    Limits, Parts, Resources, Storage, Tx, Watches,
+};
+use docent_core::path::{HeapPath, PathBuf};
+use docent_core::session::{Action, Backoff, Config, Session, Status};
+use docent_core::time::Instant;
+use docent_core::wire::{FrameReader, Step};
+use std::time::Duration;
+
+use super::faults::Plan;
+use super::link::{LinkId, To};
+use super::world::{Event, World};
+
+/// Where a client keeps what it has.
+pub(super) trait Kind: 'static {
+    type Path: PathBuf + Clone + std::fmt::Debug;
+    type Storage: Storage<Path = Self::Path, Watches: Watches<Events: EventQueue<Path = Self::Path>>>;
+
+    /// The memory of a hub, and its driver's transmit buffer.
+    fn parts(
+        plan: &Plan,
+        config: &Config,
+    ) -> (Parts<Self::Storage>, <Self::Storage as Storage>::Tx);
+
+    fn frame(bytes: &[u8]) -> Frame<'_, Self::Storage>;
+
+    /// The longest reply that a driver keeps.
+    const MAX_REPLY: usize;
+    /// How many tasks of each sort there may be.
+    const TASKS: usize;
+}
+
+/// As on a server.
+pub(super) struct OnHeap;
+
+impl Kind for OnHeap {
+    type Path = HeapPath;
+    type Storage = Heap;
+
+    fn parts(plan: &Plan, config: &Config) -> (Parts<Heap>, HeapTx) {
+        let limits = Limits {
+            calls: plan.room,
+            unsent_bytes: 512,
+            watches: plan.room,
+            claims: plan.room,
+        };
+        (
+            limits.parts(config, "".into(), HeapAuths::default()),
+            limits.tx(config),
+        )
+    }
+
+    fn frame(bytes: &[u8]) -> Frame<'_, Heap> {
+        bytes.to_vec().into()
+    }
+
+    const MAX_REPLY: usize = 4096;
+    const TASKS: usize = 2;
+}
+
+/// As on a board, with the least memory that the workload can do with.
+pub(super) struct OnBoard;
+
+/// The size of a board's buffers.
+const ROOM: usize = 512;
+/// How many calls, and watches, a board has room for: as many as there are tasks that may wait, of
+/// which any more would keep each other awake.
+const CALLS: usize = 4;
+
+impl Kind for OnBoard {
+    type Path = BoardPath;
+    type Storage = Borrowed<'static>;
+
+    /// What is borrowed is never given back: some kilobytes for each simulated board.
+    fn parts(_: &Plan, _: &Config) -> (Parts<Borrowed<'static>>, FixedTx<'static>) {
+        let room = |size| Vec::leak(vec![0; size]);
+        let buffers = Buffers {
+            tx: [room(ROOM), room(ROOM)],
+            bodies: room(CALLS * ROOM),
+        };
+        let resources = Box::leak(Box::new(Resources::<CALLS, CALLS>::new()));
+        resources.parts(buffers, "", &[])
+    }
+
+    fn frame(bytes: &[u8]) -> Frame<'_, Borrowed<'static>> {
+        bytes
+    }
+
+    const MAX_REPLY: usize = ROOM;
+    const TASKS: usize = 1;
+}
+
+/// A clock that starts somewhere and runs at its own rate.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    offset: u64,
+    /// How far it gets while 1000 microseconds pass.
+    rate: u64,
+}
+
+impl Clock {
+    fn read(self, now: u64) -> Instant {
+        Instant::from_micros(self.offset + now * self.rate / 1000)
+    }
+
+    /// The first time at which it shows `instant`.
+    fn when(self, instant: Instant) -> u64 {
+        let local = instant.as_micros().saturating_sub(self.offset);
+        (local.saturating_mul(1000)).div_ceil(self.rate)
+    }
+}
+
+/// What the tasks of a client share.
+pub(super) struct Shared<K: Kind> {
+    hub: RefCell<Hub<K::Storage>>,
+    clock: Clock,
+    world: Rc<World>,
+}
+
+/// A share in a client.
+pub(super) struct Hold<K: Kind>(Rc<Shared<K>>);
+
+impl<K: Kind> Clone for Hold<K> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<K: Kind> Share for Hold<K> {
+    type Storage = K::Storage;
+    type Path = K::Path;
+    type Body = Kept<K>;
+    type Time = Instant;
+
+    fn with<T>(&self, act: impl FnOnce(&mut Hub<K::Storage>) -> T) -> T {
+        act(&mut self.0.hub.borrow_mut())
+    }
+
+    fn now(&self) -> Instant {
+        self.0.clock.read(self.0.world.now())
+    }
+
+    fn time(&self, instant: Instant) -> Instant {
+        instant
+    }
+
+    fn chroot(&self) -> &str {
+        ""
+    }
+
+    fn body(&self, body: BodyOf<K::Storage>) -> Kept<K> {
+        Kept {
+            shared: self.clone(),
+            body: Some(body),
+        }
+    }
+}
+
+/// A reply that gives its room back.
+pub(super) struct Kept<K: Kind> {
+    shared: Hold<K>,
+    body: Option<BodyOf<K::Storage>>,
+}
+
+impl<K: Kind> AsRef<[u8]> for Kept<K> {
+    fn as_ref(&self) -> &[u8] {
+        self.body.as_ref().map_or(&[], AsRef::as_ref)
+    }
+}
+
+impl<K: Kind> Drop for Kept<K> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            act(&self.shared, |hub| hub.recycle(body));
+        }
+    }
+}
+
+enum Socket {
+    None,
+    Dialing(u64),
+    Open(LinkId),
+}
+
+/// A client and its driver.
+pub(super) struct Client<K: Kind> {
+    id: usize,
+    world: Rc<World>,
+    hold: Hold<K>,
+    waker: Waker,
+    socket: Socket,
+    attempts: u64,
+    received: Vec<u8>,
+    ended: bool,
+    frames: FrameReader,
+    tx: <K::Storage as Storage>::Tx,
+    armed: Cell<Option<Instant>>,
+    logged: Status,
+}
+
+fn config(plan: &Plan) -> Config {
+    let timeout = Duration::from_millis(plan.timeout_ms);
+    Config {
+        session_timeout: timeout,
+        operation_timeout: Some(timeout),
+        backoff: Backoff {
+            base: timeout / 20,
+            cap: timeout / 2,
+            stable: timeout,
+        },
+        max_request: 300,
+        ..Config::DEFAULT
+    }
+}
+
+impl<K: Kind> Client<K> {
+    pub(super) fn new(world: &Rc<World>, id: usize) -> Self {
+        let plan = &world.plan;
+        let config = config(plan);
+        let (parts, tx) = K::parts(plan, &config);
+        let (seed, clock) = world.draw(|rng| {
+            let clock = Clock {
+                offset: rng.below(1 << 40),
+                rate: rng.range(1000 - plan.skew, 1000 + plan.skew),
+            };
+            (rng.next(), clock)
+        });
+        let session = Session::new(config, plan.members, seed, clock.read(0));
+        let hub = Hub::new(session.expect("a good configuration"), parts, seed);
+        let logged = hub.session().status();
+        let shared = Shared {
+            hub: RefCell::new(hub),
+            clock,
+            world: Rc::clone(world),
+        };
+        let waker = world.executor.driver(id);
+        waker.wake_by_ref();
+        Self {
+            id,
+            world: Rc::clone(world),
+            hold: Hold(Rc::new(shared)),
+            waker,
+            socket: Socket::None,
+            attempts: 0,
+            received: Vec::new(),
+            ended: false,
+            frames: FrameReader::new(),
+            tx,
+            armed: Cell::new(None),
+            logged,
+        }
+    }
+
+    pub(super) fn handle(&self) -> Handle<Hold<K>> {
+        Handle::new(self.hold.clone())
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Hub<K::Storage>) -> T) -> T {
+        self.hold.with(act)
+    }
+
+    /// Something has come over a connection.
+    pub(super) fn arrive(&mut self, link: LinkId, bytes: Option<&[u8]>) {
+        if !matches!(self.socket, Socket::Open(open) if open == link) || self.ended {
+            return;
+        }
+        match bytes {
+            Some(bytes) => self.received.extend_from_slice(bytes),
+            None => self.ended = true,
+        }
+        self.waker.wake_by_ref();
+    }
+
+    /// The timer goes off.
+    pub(super) fn awaken(&self) {
+        self.armed.set(None);
+        self.waker.wake_by_ref();
+    }
+
+    /// An attempt to connect has ended.
+    pub(super) fn dialed(&mut self, attempt: u64, link: Option<LinkId>) {
+        if !matches!(self.socket, Socket::Dialing(dialing) if dialing == attempt) {
+            if let Some(link) = link {
+                self.world.close(link, To::Server);
+            }
+            return;
+        }
+        let now = self.hold.now();
+        match link {
+            Some(link) => {
+                self.socket = Socket::Open(link);
+                self.received.clear();
+                self.ended = false;
+                self.frames = FrameReader::new();
+                self.with(|hub| hub.handle_opened(now));
+            }
+            None => {
+                self.drop_socket();
+                self.with(|hub| hub.handle_lost(now));
+            }
+        }
+        self.waker.wake_by_ref();
+    }
+
+    /// Does everything there is to do.
+    pub(super) fn drive(&mut self) {
+        loop {
+            let moved = self.read() | self.write();
+            let now = self.hold.now();
+            let due = self.with(|hub| hub.poll_timeout().is_some_and(|at| at <= now));
+            if due {
+                self.with(|hub| hub.handle_timeout(now));
+            }
+            self.hold
+                .with(|hub| hub.register_driver(&self.waker.clone()));
+            let action = self.with(Hub::poll_action);
+            act(&self.hold, |_| ());
+            self.log();
+            let acted = action.map(|action| self.carry_out(action)).is_some();
+            if !moved && !acted && !due {
+                break;
+            }
+        }
+        self.arm();
+    }
+
+    fn arm(&self) {
+        let deadline = self.with(|hub| hub.poll_timeout());
+        if deadline != self.armed.get() {
+            self.armed.set(deadline);
+            if let Some(deadline) = deadline {
+                let at = self.hold.0.clock.when(deadline);
+                self.world.schedule(at, Event::Timer(self.id));
+            }
+        }
+    }
+
+    fn log(&mut self) {
+        let (status, session) = self.with(|hub| (hub.session().status(), hub.session().id()));
+        if status != self.logged {
+            self.logged = status;
+            let marks = [
+                self.id as u64,
+                status.epoch.get().into(),
+                status.connections.into(),
+                status.lapses.into(),
+            ];
+            self.world.note(&marks, || {
+                let (id, state, epoch) = (self.id, status.state, status.epoch.get());
+                let lapses = status.lapses;
+                format!(
+                    "client {id}: {state:?}, session {session:#x}, epoch {epoch}, lapses {lapses}"
+                )
+            });
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::HangUp => self.drop_socket(),
+            Action::Dial(host) => {
+                self.drop_socket();
+                self.attempts += 1;
+                self.socket = Socket::Dialing(self.attempts);
+                let (least, most) = self.world.plan.weather.delay;
+                let delay = self.world.draw(|rng| rng.range(least, most));
+                let event = Event::Dialed {
+                    client: self.id,
+                    attempt: self.attempts,
+                    member: host.get(),
+                };
+                self.world.schedule(self.world.now() + delay, event);
+            }
+            Action::Probe(_) => {}
+        }
+    }
+
+    fn drop_socket(&mut self) {
+        if let Socket::Open(link) = self.socket {
+            self.world.close(link, To::Server);
+            if let Some(link) = self.world.links.borrow_mut().get_mut(&link) {
+                link.to_client.closed = true;
+            }
+            self.world.forget(link);
+        }
+        self.socket = Socket::None;
+        self.received.clear();
+        self.ended = false;
+        self.tx.clear();
+    }
+
+    fn lose(&mut self, why: Option<ProtocolError>) {
+        let id = self.id;
+        self.world.note(&[0x105e, id as u64], || match why {
+            Some(why) => format!("client {id}: connection lost: {why}"),
+            None => format!("client {id}: connection lost"),
+        });
+        self.drop_socket();
+        let now = self.hold.now();
+        self.with(|hub| hub.handle_lost(now));
+    }
+
+    fn read(&mut self) -> bool {
+        if !matches!(self.socket, Socket::Open(_)) {
+            return false;
+        }
+        let mut moved = false;
+        loop {
+            match self.read_one() {
+                Ok(true) => moved = true,
+                Ok(false) => break,
+                Err(error) => {
+                    self.lose(Some(error));
+                    return true;
+                }
+            }
+        }
+        if self.ended {
+            self.lose(None);
+            return true;
+        }
+        moved
+    }
+
+    /// Takes one step through what was received. Whether there was one.
+    fn read_one(&mut self) -> Result<bool, ProtocolError> {
+        let now = self.hold.now();
+        let step = self.frames.step(&self.received, K::MAX_REPLY)?;
+        let (drop, handled) = match step {
+            Step::NeedMore { .. } => return Ok(false),
+            Step::Skipping { n } => (n, Ok(None)),
+            Step::Oversized { header, len } => {
+                (0, self.with(|hub| hub.handle_oversized(now, header, len)))
+            }
+            Step::Frame(range) => {
+                let frame = K::frame(&self.received[range.clone()]);
+                (
+                    range.end,
+                    self.hold.with(|hub| hub.handle_frame(now, frame)),
+                )
+            }
+        };
+        self.received.drain(..drop);
+        if let Some(waker) = handled? {
+            waker.wake();
+        }
+        Ok(true)
+    }
+
+    fn write(&mut self) -> bool {
+        let Socket::Open(link) = self.socket else {
+            return false;
+        };
+        let mut moved = false;
+        let now = self.hold.now();
+        let Self { hold, tx, .. } = self;
+        while hold.with(|hub| hub.poll_transmit(now, tx)) {
+            self.world.send(link, To::Server, tx.bytes());
+            tx.clear();
+            moved = true;
+        }
+        moved
+    }
+}

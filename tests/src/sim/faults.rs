@@ -1,0 +1,172 @@
+//! What goes wrong, how often, and how the worlds differ otherwise.
+
+use std::fmt;
+
+use super::link::Weather;
+use super::rng::Rng;
+
+macro_rules! faults {
+    ($($name:ident = $text:literal,)*) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Fault {
+            $(
+                #[doc = concat!("The fault: ", $text, ".")]
+                $name,
+            )*
+        }
+
+        impl Fault {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    Cut = "a connection is cut, and both sides learn of it in their time",
+    CutToServer = "a connection is cut after so many bytes of requests",
+    CutToClient = "a connection is cut after so many bytes of replies",
+    ServerCut = "a member closes a connection",
+    Mute = "a member answers no more on a connection",
+    Stall = "a connection stalls, and goes on",
+    Partition = "nothing gets through between a client and a member",
+    Garbage = "a member breaks the protocol",
+    Lag = "a member applies late",
+    Hold = "a member applies nothing",
+    PauseMember = "a member is frozen",
+    Kill = "a member is killed",
+    KillAll = "all members are killed",
+    Isolate = "a member is cut off from the others",
+    PauseClient = "a client is frozen",
+    Cancel = "a future is dropped",
+    Expire = "a session is ended by the server out of turn",
+    ExpireHolder = "the session of the first in the queue is ended out of turn",
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
+impl Fault {
+    /// Whether it happens by itself at random times.
+    const fn is_timed(self) -> bool {
+        !matches!(self, Self::Cancel)
+    }
+
+    /// Whether only something outside of the assumptions of leases can do this.
+    const fn breaks_leases(self) -> bool {
+        matches!(self, Self::Expire | Self::ExpireHolder)
+    }
+}
+
+/// How many of each kind were injected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts([u64; Fault::ALL.len()]);
+
+impl Counts {
+    /// How many there were of a kind.
+    pub const fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    pub(super) const fn add(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+}
+
+/// What a seed decides about its world. Times are in microseconds.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) members: usize,
+    pub(super) clients: usize,
+    /// The servers' tick in milliseconds.
+    pub(super) tick_ms: u64,
+    /// The session timeout in milliseconds.
+    pub(super) timeout_ms: u64,
+    pub(super) weather: Weather,
+    /// When all faults end.
+    pub(super) heal_at: u64,
+    /// The mean time between two faults.
+    pub(super) pace: u64,
+    /// The kinds that happen.
+    pub(super) faults: Vec<Fault>,
+    /// Of how many cancellable futures one is cancelled; 0 for none.
+    pub(super) cancel: u64,
+    /// How often time passes although somebody is ready to run: once in so many times.
+    pub(super) sloth: u64,
+    /// By how much clocks run too slow or fast, in thousandths.
+    pub(super) skew: u64,
+    pub(super) new_release: bool,
+    /// How many calls, and watches, a client has room for.
+    pub(super) room: usize,
+    pub(super) lockers: usize,
+    pub(super) writers: usize,
+    pub(super) watchers: usize,
+}
+
+impl Plan {
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let timed = Fault::ALL.iter().copied().filter(|fault| fault.is_timed());
+        let rarely = |rng: &mut Rng, fault: Fault| !fault.breaks_leases() || rng.once_in(4);
+        let calm = rng.once_in(10);
+        let faults = timed
+            .filter(|&fault| !calm && rng.once_in(2) && rarely(rng, fault))
+            .collect();
+        let timeout_ms = [2_000, 4_000, 10_000][rng.index(3)];
+        Self {
+            members: [1, 3, 3, 5][rng.index(4)],
+            clients: 1 + rng.index(4),
+            tick_ms: timeout_ms / rng.range(4, 20),
+            timeout_ms,
+            weather: weather(rng),
+            heal_at: rng.range(5, 60) * 1_000_000,
+            pace: rng.range(100, 5_000) * 1000,
+            faults,
+            cancel: [0, 3, 10][rng.index(3)],
+            sloth: rng.range(2, 30),
+            skew: [0, 20, 100][rng.index(3)],
+            new_release: rng.once_in(2),
+            room: [2, 3, 8, 64][rng.index(4)],
+            lockers: 1 + rng.index(2),
+            writers: rng.index(3),
+            watchers: rng.index(3),
+        }
+    }
+
+    /// How long it may take until everything is well again: three session timeouts, and a turn for
+    /// everybody who waits for the lock.
+    pub(super) const fn recovery(&self) -> u64 {
+        let turns = (self.lockers * self.clients) as u64;
+        3000 * self.timeout_ms + 30 * turns * self.weather.delay.1
+    }
+
+    /// Whether a session's lease means what it says.
+    pub(super) fn leases_hold(&self) -> bool {
+        !self.faults.iter().any(|fault| fault.breaks_leases())
+    }
+}
+
+fn weather(rng: &mut Rng) -> Weather {
+    let least = rng.range(10, 2_000);
+    Weather {
+        delay: (least, least + [10, 5_000, 50_000][rng.index(3)]),
+        piece: [1, 7, 64, 4096][rng.index(4)],
+    }
+}

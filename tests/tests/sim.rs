@@ -1,0 +1,42 @@
+//! Seeds of the simulation: those that failed once, and some more.
+
+use docent_testing::sim::{Report, play};
+
+/// How many seeds are played, a fourth of them on boards. The binary plays many more.
+const SEEDS: u64 = 60;
+
+fn passes(seed: u64) -> Report {
+    let report = play(seed, false);
+    assert!(
+        report.failures.is_empty(),
+        "seed {seed}: {:#?}\nsee docent-sim --seed {seed} --verbose",
+        report.failures
+    );
+    report
+}
+
+#[test]
+fn seeds_that_failed_once_pass() {
+    let seeds = include_str!("../regressions.txt").lines();
+    let seeds = seeds.filter(|line| !line.starts_with('#'));
+    for seed in seeds {
+        passes(seed.parse().expect("a number or a comment"));
+    }
+}
+
+#[test]
+fn seeds_pass() {
+    let reports: Vec<_> = (0..SEEDS).map(passes).collect();
+    assert!(reports.iter().any(|report| report.sections > 0));
+    assert!(reports.iter().any(|report| report.watches > 0));
+}
+
+#[test]
+fn a_seed_always_gives_the_same_run() {
+    for seed in 0..8 {
+        let (one, other) = (play(seed, false), play(seed, true));
+        assert_eq!(one.hash, other.hash, "seed {seed}");
+        assert_eq!(one.ops, other.ops, "seed {seed}");
+    }
+    assert_ne!(play(0, false).hash, play(1, false).hash);
+}
