@@ -14,8 +14,10 @@ static SERVERS: LazyLock<Vec<(Version, Ensemble)>> = LazyLock::new(|| {
 });
 
 fn run<F: Future<Output = ()>>(test: impl Fn(Realm) -> F) {
+    if real::lanes().is_empty() {
+        return;
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    for _ in real::lanes() {}
     for (version, servers) in &*SERVERS {
         println!("ZooKeeper {version}");
         runtime.block_on(async {

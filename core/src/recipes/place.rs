@@ -184,7 +184,8 @@ fn standing<'n>(
         return Standing::Gone;
     };
     let (mut found, mut nearest) = (false, None::<(i32, &str)>);
-    for name in names {
+    // No server has a child with a slash in its name; one that says so is not to be followed.
+    for name in names.filter(|name| !name.contains('/')) {
         found |= name == own;
         let Some(theirs) = number(name) else { continue };
         let distance = mine.wrapping_sub(theirs);
@@ -233,6 +234,7 @@ mod tests {
             "-0000000001",
             "other-0000000000",
             "lock-",
+            "../lock-0000000001",
             "a-lock-0000000002",
         ];
         assert_eq!(stand(&names, "a-lock-0000000002"), Standing::First);

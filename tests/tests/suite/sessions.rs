@@ -193,10 +193,12 @@ pub async fn states_are_told_without_gaps(realm: Realm) {
     let client = realm.builder().start().unwrap();
     let mut states = client.states();
     let mut told = vec![next(&mut states).await.unwrap()];
-    assert_eq!(told[0].state, State::Connecting);
     client.connected().await.unwrap();
-    told.push(next(&mut states).await.unwrap());
-    assert_eq!(told[1].state, CONNECTED);
+    // A near server may have answered before the first look.
+    if told[0].state == State::Connecting {
+        told.push(next(&mut states).await.unwrap());
+    }
+    assert_eq!(told.last().unwrap().state, CONNECTED);
     realm.expire(&client).await;
     while told.last().unwrap().connections < 2 {
         told.push(next(&mut states).await.unwrap());
