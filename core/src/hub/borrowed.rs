@@ -7,7 +7,7 @@ use super::claims::Claimed;
 use super::storage::{Auths, Bodies, Events, Fifo, Parts, Slots, Storage, Tx, Waiters, Watches};
 use super::watches::Watch;
 use crate::path::{FixedPath, Path, PathBuf};
-use crate::wire::{Credential, EventKind, Full, Sink};
+use crate::wire::{Credential, EventKind, Full, SliceSink};
 
 /// The longest path, in bytes, that borrowed storage remembers: of a watch or of a lock's node.
 /// Paths of plain calls are bounded by the transmit buffer only.
@@ -127,17 +127,11 @@ impl<'d, const CALLS: usize, const WATCHES: usize> Resources<'d, CALLS, WATCHES>
             claims: Table(&mut self.claims),
             room: Turns(&mut self.room),
             state: Turns(&mut self.state),
-            tx: FixedTx { room: tx, len: 0 },
+            tx: FixedTx::new(tx),
             chroot,
             auths,
         };
-        (
-            parts,
-            FixedTx {
-                room: spare,
-                len: 0,
-            },
-        )
+        (parts, FixedTx::new(spare))
     }
 }
 
@@ -379,49 +373,15 @@ impl Waiters for Turns<'_> {
 }
 
 /// A transmit buffer in a slice.
-#[derive(Debug)]
-pub struct FixedTx<'d> {
-    room: &'d mut [u8],
-    len: usize,
-}
-
-impl Sink for FixedTx<'_> {
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        let end = self.len.checked_add(bytes.len()).ok_or(Full)?;
-        self.room
-            .get_mut(self.len..end)
-            .ok_or(Full)?
-            .copy_from_slice(bytes);
-        self.len = end;
-        Ok(())
-    }
-
-    fn patch(&mut self, at: usize, word: [u8; 4]) {
-        if let Some(place) = self
-            .room
-            .get_mut(at..)
-            .and_then(|rest| rest.first_chunk_mut())
-        {
-            *place = word;
-        }
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
-    }
-}
+pub type FixedTx<'d> = SliceSink<'d>;
 
 impl Tx for FixedTx<'_> {
     fn bytes(&self) -> &[u8] {
-        self.room.get(..self.len).unwrap_or_default()
+        self.as_bytes()
     }
 
     fn capacity(&self) -> usize {
-        self.room.len()
+        self.room()
     }
 }
 

@@ -73,6 +73,11 @@ impl<'a> SliceSink<'a> {
         Self { room, len: 0 }
     }
 
+    /// How many bytes it can take in all.
+    pub const fn room(&self) -> usize {
+        self.room.len()
+    }
+
     /// The bytes written so far.
     pub fn as_bytes(&self) -> &[u8] {
         self.room.get(..self.len).unwrap_or_default()
