@@ -2,7 +2,6 @@
 //!
 //! A transport says how its hub is [shared](Share); calls, watches and claims are the same for all.
 
-use core::borrow::Borrow;
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::marker::PhantomData;
@@ -81,7 +80,7 @@ impl<H: Share> Handle<H> {
     /// # Errors
     /// The request will never run: [`Error::Full`] if there is no room, [`Error::TooLarge`], or
     /// [`Error::NotSent`].
-    pub fn submit<R: Request>(&self, request: &R) -> Result<Reply<H, H, R>, Error> {
+    pub fn submit<R: Request>(&self, request: &R) -> Result<Reply<H, R>, Error> {
         let terms = Terms {
             watch: None,
             epoch: self.epoch,
@@ -349,14 +348,14 @@ impl<H: Share, R> Drop for Exchange<'_, H, R> {
 /// # Cancel safety
 /// Dropping it gives the reply up; the request may run all the same.
 #[derive(Debug)]
-pub struct Reply<T: Borrow<H>, H: Share, R> {
-    shared: T,
+pub struct Reply<H: Share, R> {
+    shared: H,
     id: Option<Id>,
-    of: PhantomData<fn() -> (H, R)>,
+    of: PhantomData<fn() -> R>,
 }
 
-impl<T: Borrow<H>, H: Share, R> Reply<T, H, R> {
-    const fn new(shared: T, id: Id) -> Self {
+impl<H: Share, R> Reply<H, R> {
+    const fn new(shared: H, id: Id) -> Self {
         Self {
             shared,
             id: Some(id),
@@ -365,14 +364,14 @@ impl<T: Borrow<H>, H: Share, R> Reply<T, H, R> {
     }
 }
 
-impl<T: Borrow<H> + Unpin, H: Share, R: Request> Future for Reply<T, H, R> {
+impl<H: Share + Unpin, R: Request> Future for Reply<H, R> {
     type Output = Result<R::Response<H::Body>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(id) = self.id else {
             return Poll::Pending;
         };
-        let reply = poll_reply::<H, R>(self.shared.borrow(), id, cx);
+        let reply = poll_reply::<H, R>(&self.shared, id, cx);
         if reply.is_ready() {
             self.id = None;
         }
@@ -380,10 +379,10 @@ impl<T: Borrow<H> + Unpin, H: Share, R: Request> Future for Reply<T, H, R> {
     }
 }
 
-impl<T: Borrow<H>, H: Share, R> Drop for Reply<T, H, R> {
+impl<H: Share, R> Drop for Reply<H, R> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            act(self.shared.borrow(), |hub| hub.abandon(id));
+            act(&self.shared, |hub| hub.abandon(id));
         }
     }
 }

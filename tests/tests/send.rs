@@ -40,7 +40,7 @@ fn values_go_from_thread_to_thread() {
     is_shared::<Paths<bytes::Bytes>>();
     is_shared::<Identities<bytes::Bytes>>();
     is_shared::<MultiReply<bytes::Bytes>>();
-    is_send::<Reply<Link, Link, GetData<'static>>>();
+    is_send::<Reply<Link, GetData<'static>>>();
     is_send::<<Handle<Link> as docent::core::client::Client>::Claim>();
     is_send::<<Handle<Link> as docent::core::client::Client>::Watcher>();
 }

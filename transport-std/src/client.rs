@@ -362,7 +362,7 @@ impl Client {
     /// # Errors
     /// The request will never run: [`Full`](ErrorKind::Full) where the other methods would wait,
     /// [`TooLarge`](ErrorKind::TooLarge) or [`NotSent`](ErrorKind::NotSent).
-    pub fn submit<R: Request>(&self, request: &R) -> Result<Reply<Link, Link, R>, ErrorKind> {
+    pub fn submit<R: Request>(&self, request: &R) -> Result<Reply<Link, R>, ErrorKind> {
         self.handle.submit(request)
     }
 
