@@ -38,28 +38,33 @@ impl<'d> Storage for Borrowed<'d> {
 /// The tables of a client in borrowed memory: `CALLS` calls in flight and as many claims, `WATCHES`
 /// watches. The only place with const generics.
 ///
+/// Up to `TASKS` tasks may wait for room, and as many for a change of the session's state. More of
+/// them keep waking each other, so that each gets its turn: that is fair, but a board that does so
+/// hardly sleeps.
+///
 /// # Sizes
 ///
 /// At most, in bytes, where pointers have 64 bits; less where they have 32.
 ///
 /// | what | bytes |
 /// |---|---|
-/// | `Resources`, for each call | 256 |
+/// | `Resources`, for each call | 208 |
 /// | `Resources`, for each watch | 240 |
+/// | `Resources`, for each task | 48 |
 /// | [`Hub`](super::Hub) | 800 |
 /// | of which [`Session`](crate::session::Session) | 448 |
 /// | [`Handle`](crate::handle::Handle) | 8 and what it [shares](crate::handle::Share) |
 /// | the future of [`Lock::acquire`](crate::recipes::Lock::acquire) | 768 |
 /// | [`Guard`](crate::recipes::Guard) | 192 |
-pub struct Resources<'d, const CALLS: usize, const WATCHES: usize> {
+pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize = 8> {
     rooms: [Option<&'d mut [u8]>; CALLS],
     calls: [Option<Call<Pool<'d>>>; CALLS],
     // The hub itself sends requests too, to end and to renew watches.
     pending: [[Pending; 2]; CALLS],
     watches: [Option<WatchSlot>; WATCHES],
     claims: [Option<Claimed<BoardPath>>; CALLS],
-    room: [Option<(u64, Waker)>; CALLS],
-    state: [Option<(u64, Waker)>; CALLS],
+    room: [Option<(u64, Waker)>; TASKS],
+    state: [Option<(u64, Waker)>; TASKS],
 }
 
 /// The bytes of a client in borrowed memory, sized by whoever owns them.
@@ -80,13 +85,17 @@ pub struct Buffers<'d> {
     pub bodies: &'d mut [u8],
 }
 
-impl<const CALLS: usize, const WATCHES: usize> Default for Resources<'_, CALLS, WATCHES> {
+impl<const CALLS: usize, const WATCHES: usize, const TASKS: usize> Default
+    for Resources<'_, CALLS, WATCHES, TASKS>
+{
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<'d, const CALLS: usize, const WATCHES: usize> Resources<'d, CALLS, WATCHES> {
+impl<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize>
+    Resources<'d, CALLS, WATCHES, TASKS>
+{
     /// Empty tables, fit for a `static`.
     pub const fn new() -> Self {
         Self {
@@ -95,8 +104,8 @@ impl<'d, const CALLS: usize, const WATCHES: usize> Resources<'d, CALLS, WATCHES>
             pending: [[Pending::VACANT; 2]; CALLS],
             watches: [const { None }; WATCHES],
             claims: [const { None }; CALLS],
-            room: [const { None }; CALLS],
-            state: [const { None }; CALLS],
+            room: [const { None }; TASKS],
+            state: [const { None }; TASKS],
         }
     }
 
@@ -328,7 +337,7 @@ impl Events for Queue {
     }
 }
 
-/// Waiting tasks in a slice. More of them than there are places take turns.
+/// Waiting tasks in a slice. More of them than there are places keep waking each other.
 pub struct Turns<'d>(&'d mut [Option<(u64, Waker)>]);
 
 impl Turns<'_> {

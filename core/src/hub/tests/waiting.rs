@@ -8,6 +8,7 @@ on_both! {<2, 4>:
     a_place_that_becomes_free_wakes_the_task_that_has_waited_longest,
     every_way_to_free_a_place_wakes_a_task,
     nothing_else_wakes_a_task_that_waits_for_room,
+    more_tasks_than_calls_wait_without_waking_each_other,
     a_task_that_goes_when_its_turn_has_come_passes_it_on,
     a_task_that_goes_before_its_turn_takes_none,
     a_task_that_is_served_passes_its_turn_on,
@@ -130,6 +131,14 @@ fn nothing_else_wakes_a_task_that_waits_for_room<K: Kind>() {
     assert_eq!(script.submit(&get("/c")), Err(Error::Full));
     script.wake();
     assert_eq!(woken([&first, &second]), [false, false]);
+}
+
+fn more_tasks_than_calls_wait_without_waking_each_other<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let _calls = [script.get("/a"), script.get("/b")];
+    let tasks: Vec<_> = (0..8).map(|_| Waiting::new(&mut script)).collect();
+    script.wake();
+    assert!(!tasks.iter().any(Waiting::woken));
 }
 
 fn a_task_that_goes_when_its_turn_has_come_passes_it_on<K: Kind>() {
