@@ -1,13 +1,14 @@
 //! Plays seeds of the simulation, and tells what came of them.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
-use docent_testing::sim::{Counts, Fault, Report, play};
+use docent_testing::sim::{Counts, Fault, Report, play, shrink};
 
 /// What to do.
-#[derive(Default)]
 struct Args {
     from: u64,
     seeds: u64,
@@ -18,86 +19,174 @@ struct Args {
 
 /// How much of a timeline is shown unless all of it is asked for.
 const TAIL: usize = 60;
+/// Of how many seeds one is played twice, to see that the same happens.
+const TWICE: u64 = 500;
+/// With so many seeds each kind of fault has to occur.
+const ENOUGH: u64 = 1000;
 
-const USAGE: &str = "docent-sim [--seeds N] [--from N] [--jobs N] | --seed N [--verbose]";
+const REGRESSIONS: &str = include_str!("../../regressions.txt");
 
-fn args() -> Option<Args> {
+const USAGE: &str = "\
+Plays seeds of the simulation of Docent's clients against a model of an ensemble.
+
+docent-sim [--seeds N] [--from N] [--jobs N]
+docent-sim --seed N [--verbose]
+
+  --seeds N   how many seeds to play after those that have failed once; 1000 unless told
+  --from N    the first of them; 0 unless told
+  --jobs N    how many threads play; one for each core unless told
+  --seed N    plays only this one
+  --verbose   tells everything that happens in it
+  --help      this text";
+
+fn args(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let mut args = Args {
         seeds: 1000,
-        jobs: 1,
-        ..Args::default()
+        from: 0,
+        jobs: cores,
+        seed: None,
+        verbose: false,
     };
-    let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        if word == "--verbose" {
-            args.verbose = true;
-            continue;
-        }
-        let number = words.next()?.parse().ok()?;
+        let mut number = || {
+            let value = words.next();
+            let value = value.ok_or_else(|| format!("{word} needs a number"))?;
+            let number = value.parse::<u64>();
+            number.map_err(|_| format!("{word} needs a number, not {value:?}"))
+        };
         match &word[..] {
-            "--from" => args.from = number,
-            "--seeds" => args.seeds = number,
-            "--jobs" => args.jobs = number,
-            "--seed" => args.seed = Some(number),
-            _ => return None,
+            "--from" => args.from = number()?,
+            "--seeds" => args.seeds = number()?,
+            "--jobs" => args.jobs = number()?.max(1),
+            "--seed" => args.seed = Some(number()?),
+            "--verbose" => args.verbose = true,
+            "--help" | "-h" => return Ok(None),
+            _ => return Err(format!("there is no option {word:?}")),
         }
     }
-    Some(args)
+    if args.verbose && args.seed.is_none() {
+        return Err("--verbose is for a single --seed".to_owned());
+    }
+    Ok(Some(args))
 }
 
 /// What came of all seeds.
 #[derive(Default)]
 struct Sum {
     seeds: u64,
-    failed: Vec<u64>,
+    failed: Vec<Report>,
+    /// Seeds that were played twice with different ends.
+    fickle: Vec<u64>,
     hours: f64,
     ops: u64,
+    unknown: u64,
     watches: u64,
     sections: u64,
+    overlaps: u64,
     faults: Counts,
 }
 
 impl Sum {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, report: Report) {
         self.seeds += 1;
         self.hours += report.seconds / 3600.0;
         self.ops += report.ops;
+        self.unknown += report.unknown;
         self.watches += report.watches;
         self.sections += report.sections;
+        self.overlaps += report.overlaps;
         self.faults.merge(&report.faults);
-        if !report.failures.is_empty() {
-            self.failed.push(report.seed);
+        if !report.is_good() {
+            self.failed.push(report);
         }
+    }
+
+    fn play(&mut self, seed: u64) {
+        let report = play(seed, false);
+        if seed % TWICE == 0 && play(seed, false).hash != report.hash {
+            self.fickle.push(seed);
+        }
+        self.add(report);
     }
 
     fn merge(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.hours += other.hours;
         self.ops += other.ops;
+        self.unknown += other.unknown;
         self.watches += other.watches;
         self.sections += other.sections;
+        self.overlaps += other.overlaps;
         self.faults.merge(&other.faults);
         self.failed.extend(other.failed);
+        self.fickle.extend(other.fickle);
     }
 
     fn print(&self, seconds: f64) {
-        let row = |name: &str, value: String| println!("{name:<60} {value:>12}");
-        row("seeds", self.seeds.to_string());
-        row("failed", self.failed.len().to_string());
-        row("hours simulated", format!("{:.1}", self.hours));
-        row("seconds taken", format!("{seconds:.1}"));
-        row("operations checked", self.ops.to_string());
-        row("watches checked", self.watches.to_string());
-        row("times the lock was held", self.sections.to_string());
-        for &fault in Fault::ALL {
-            row(&fault.to_string(), self.faults.of(fault).to_string());
+        let row = |name: &dyn fmt::Display, value: &dyn fmt::Display| {
+            println!("{name:<66} {value:>12}");
+        };
+        row(&"seeds", &self.seeds);
+        row(&"failed", &self.failed.len());
+        row(&"hours simulated", &format!("{:.1}", self.hours));
+        row(&"seconds taken", &format!("{seconds:.1}"));
+        row(&"operations checked", &self.ops);
+        row(
+            &"writes of which nobody knows whether they ran",
+            &self.unknown,
+        );
+        row(&"watches checked", &self.watches);
+        row(&"times the lock was held", &self.sections);
+        row(
+            &"times two held it, as they may without fencing",
+            &self.overlaps,
+        );
+        for fault in Fault::ALL {
+            row(fault, &self.faults.of(*fault));
         }
+    }
+
+    /// What else is wrong than that a seed has failed.
+    fn complaints(&self) -> Vec<String> {
+        let fickle = self.fickle.iter();
+        let mut complaints: Vec<_> = fickle
+            .map(|seed| format!("seed {seed} was played twice, and went differently"))
+            .collect();
+        let missing = Fault::ALL
+            .iter()
+            .filter(|fault| self.faults.of(**fault) == 0);
+        if self.seeds >= ENOUGH {
+            complaints.extend(missing.map(|fault| format!("no seed had this fault: {fault}")));
+        }
+        complaints
     }
 }
 
-/// Plays a seed and prints what was wrong.
-fn tell(report: &Report) {
-    for line in &report.timeline {
+/// The seeds that have failed once.
+fn regressions() -> impl Iterator<Item = u64> {
+    let lines = REGRESSIONS.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| {
+        line.trim()
+            .parse()
+            .expect("regressions.txt has a seed a line")
+    })
+}
+
+/// Prints what was wrong with a seed, and the end of what happened.
+fn tell(report: &Report, whole: bool) {
+    let skipped = if whole {
+        0
+    } else {
+        report.timeline.len().saturating_sub(TAIL)
+    };
+    if skipped > 0 {
+        println!(
+            "after {skipped} lines, which --seed {} --verbose has with all faults:",
+            report.seed
+        );
+    }
+    for line in report.timeline.iter().skip(skipped) {
         println!("{line}");
     }
     for failure in &report.failures {
@@ -105,9 +194,25 @@ fn tell(report: &Report) {
     }
 }
 
+/// Shrinks a seed that has failed, and tells all about it.
+fn explain(failed: &Report) {
+    let report = shrink(failed);
+    println!(
+        "seed {} fails with {} of {} faults:",
+        failed.seed,
+        report.injected.len(),
+        failed.injected.len()
+    );
+    for (_, fault) in &report.injected {
+        println!("{fault}");
+    }
+    println!("this is what happens then:");
+    tell(&report, false);
+}
+
 fn sweep(args: &Args) -> Sum {
     let next = AtomicU64::new(args.from);
-    let end = args.from + args.seeds;
+    let end = args.from.saturating_add(args.seeds);
     let work = || {
         let mut sum = Sum::default();
         loop {
@@ -115,14 +220,13 @@ fn sweep(args: &Args) -> Sum {
             if seed >= end {
                 return sum;
             }
-            let report = play(seed, false);
-            tell(&report);
-            sum.add(&report);
+            sum.play(seed);
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let threads: Vec<_> = (0..args.jobs).map(|_| scope.spawn(work)).collect();
         let mut sum = Sum::default();
+        regressions().for_each(|seed| sum.play(seed));
         for thread in threads {
             sum.merge(thread.join().expect("a thread that does not panic"));
         }
@@ -130,29 +234,47 @@ fn sweep(args: &Args) -> Sum {
     })
 }
 
-fn main() -> ExitCode {
-    let Some(args) = args() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    if let Some(seed) = args.seed {
-        let report = play(seed, args.verbose);
-        tell(&report);
-        println!("seed {seed}: hash {:#x}", report.hash);
-        return ExitCode::from(u8::from(!report.failures.is_empty()));
-    }
+fn play_all(args: &Args) -> ExitCode {
     let started = Instant::now();
-    let mut sum = sweep(&args);
-    sum.failed.sort_unstable();
-    if let Some(&seed) = sum.failed.first() {
-        let report = play(seed, true);
-        let skipped = report.timeline.len().saturating_sub(TAIL);
-        println!("the end of seed {seed}, after {skipped} lines:");
-        for line in report.timeline.iter().skip(skipped) {
-            println!("{line}");
-        }
-        println!("failing seeds: {:?}", sum.failed);
+    let mut sum = sweep(args);
+    sum.failed.sort_by_key(|report| report.seed);
+    for report in &sum.failed {
+        tell(report, true);
+    }
+    if let Some(first) = sum.failed.first() {
+        explain(first);
     }
     sum.print(started.elapsed().as_secs_f64());
-    ExitCode::from(u8::from(!sum.failed.is_empty()))
+    let complaints = sum.complaints();
+    complaints
+        .iter()
+        .for_each(|complaint| println!("{complaint}"));
+    ExitCode::from(u8::from(!sum.failed.is_empty() || !complaints.is_empty()))
+}
+
+fn play_one(seed: u64, verbose: bool) -> ExitCode {
+    let report = play(seed, verbose);
+    tell(&report, true);
+    if !report.is_good() && !verbose {
+        explain(&report);
+    }
+    println!("seed {seed}: hash {:#x}", report.hash);
+    ExitCode::from(u8::from(!report.is_good()))
+}
+
+fn main() -> ExitCode {
+    match args(std::env::args().skip(1)) {
+        Ok(Some(args)) => match args.seed {
+            Some(seed) => play_one(seed, args.verbose),
+            None => play_all(&args),
+        },
+        Ok(None) => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("docent-sim: {error}; see --help");
+            ExitCode::from(2)
+        }
+    }
 }

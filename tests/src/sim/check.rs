@@ -78,6 +78,8 @@ pub(super) struct Journal {
     /// The token of the last write to the register in memory.
     pub(super) token: i64,
     pub(super) sections: u64,
+    /// How many sections began while another went on.
+    pub(super) overlaps: u64,
     pub(super) ops: u64,
 }
 
@@ -102,6 +104,21 @@ impl Journal {
             Err(error) if error.may_have_run() => Outcome::Unknown(error),
             Err(error) => Outcome::Refused(error),
         };
+    }
+
+    /// Of how many writes nobody knows whether they ran.
+    pub(super) fn unknown(&self) -> u64 {
+        let writes = self.writes.iter();
+        let unknown = writes.filter(|write| matches!(write.outcome, Outcome::Unknown(_)));
+        unknown.count() as u64
+    }
+
+    /// A client's tasks are gone, and nobody looks at what they have waited for.
+    pub(super) fn leave(&mut self, client: usize) {
+        let its = self.watches.iter_mut();
+        for watch in its.filter(|watch| watch.client == client && watch.tale == Tale::Waiting) {
+            watch.tale = Tale::Dropped;
+        }
     }
 
     pub(super) fn read(&mut self, path: &str, mark: &[u8], zxid: i64) {
@@ -158,6 +175,10 @@ fn flatten<'a>(zxid: i64, txn: &'a Txn, changes: &mut Vec<Change<'a>>) {
 
 /// Checks all that was done and seen, at the end.
 pub(super) fn check(world: &World, connections: &[u32]) {
+    // What the ensemble has forgotten cannot be asked of it.
+    if !world.plan.history_holds() {
+        return;
+    }
     let ensemble = world.ensemble.borrow();
     let journal = world.journal.borrow();
     let changes = changes(&ensemble);

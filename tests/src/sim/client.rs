@@ -11,12 +11,12 @@ use docent_core::hub::{
     Limits, Parts, Resources, Storage, Tx, Watches,
 };
 use docent_core::path::{HeapPath, PathBuf};
-use docent_core::session::{Action, Backoff, Config, Session, Status};
+use docent_core::session::{Action, Backoff, Config, Credentials, HostIndex, Session, Status};
 use docent_core::time::Instant;
 use docent_core::wire::{FrameReader, Step};
 use std::time::Duration;
 
-use super::faults::Plan;
+use super::faults::{Fault, Plan};
 use super::link::{LinkId, To};
 use super::world::{Event, World};
 
@@ -191,6 +191,30 @@ enum Socket {
     Open(LinkId),
 }
 
+/// A client as its world sees it, wherever it keeps what it has.
+pub(super) trait Drive {
+    /// Does everything there is to do.
+    fn drive(&mut self);
+    /// Something has come over a connection, or it has ended.
+    fn arrive(&mut self, link: LinkId, bytes: Option<&[u8]>);
+    /// An attempt to connect has ended.
+    fn dialed(&mut self, attempt: u64, link: Option<LinkId>);
+    /// A server has said whether it serves writes.
+    fn probed(&mut self, host: HostIndex, writable: bool);
+    /// The timer goes off.
+    fn awaken(&self);
+    fn status(&self) -> Status;
+    fn credentials(&self) -> Option<Credentials>;
+    /// How many requests, claims and orphans there are.
+    fn debts(&self) -> [usize; 3];
+    /// The connection there is.
+    fn link(&self) -> Option<LinkId>;
+    /// Its process has died; its connections are closed if there still is somebody to do so.
+    fn crash(&mut self, closes: bool);
+    fn close(&mut self);
+    fn detach(&mut self);
+}
+
 /// A client and its driver.
 pub(super) struct Client<K: Kind> {
     id: usize,
@@ -198,11 +222,11 @@ pub(super) struct Client<K: Kind> {
     hold: Hold<K>,
     waker: Waker,
     socket: Socket,
-    attempts: u64,
     received: Vec<u8>,
     ended: bool,
     frames: FrameReader,
     tx: <K::Storage as Storage>::Tx,
+    written: usize,
     armed: Cell<Option<Instant>>,
     logged: Status,
 }
@@ -218,12 +242,13 @@ fn config(plan: &Plan) -> Config {
             stable: timeout,
         },
         max_request: 300,
+        read_only: plan.read_only,
         ..Config::DEFAULT
     }
 }
 
 impl<K: Kind> Client<K> {
-    pub(super) fn new(world: &Rc<World>, id: usize) -> Self {
+    pub(super) fn new(world: &Rc<World>, id: usize, waker: Waker) -> Self {
         let plan = &world.plan;
         let config = config(plan);
         let (parts, tx) = K::parts(plan, &config);
@@ -234,7 +259,11 @@ impl<K: Kind> Client<K> {
             };
             (rng.next(), clock)
         });
-        let session = Session::new(config, plan.members, seed, clock.read(0));
+        if clock.rate != 1000 {
+            world.count(Fault::Skew);
+        }
+        let now = clock.read(world.now());
+        let session = Session::new(config, plan.members, seed, now);
         let hub = Hub::new(session.expect("a good configuration"), parts, seed);
         let logged = hub.session().status();
         let shared = Shared {
@@ -242,19 +271,17 @@ impl<K: Kind> Client<K> {
             clock,
             world: Rc::clone(world),
         };
-        let waker = world.executor.driver(id);
-        waker.wake_by_ref();
         Self {
             id,
             world: Rc::clone(world),
             hold: Hold(Rc::new(shared)),
             waker,
             socket: Socket::None,
-            attempts: 0,
             received: Vec::new(),
             ended: false,
             frames: FrameReader::new(),
             tx,
+            written: 0,
             armed: Cell::new(None),
             logged,
         }
@@ -264,73 +291,8 @@ impl<K: Kind> Client<K> {
         Handle::new(self.hold.clone())
     }
 
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Hub<K::Storage>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut Hub<K::Storage>) -> T) -> T {
         self.hold.with(act)
-    }
-
-    /// Something has come over a connection.
-    pub(super) fn arrive(&mut self, link: LinkId, bytes: Option<&[u8]>) {
-        if !matches!(self.socket, Socket::Open(open) if open == link) || self.ended {
-            return;
-        }
-        match bytes {
-            Some(bytes) => self.received.extend_from_slice(bytes),
-            None => self.ended = true,
-        }
-        self.waker.wake_by_ref();
-    }
-
-    /// The timer goes off.
-    pub(super) fn awaken(&self) {
-        self.armed.set(None);
-        self.waker.wake_by_ref();
-    }
-
-    /// An attempt to connect has ended.
-    pub(super) fn dialed(&mut self, attempt: u64, link: Option<LinkId>) {
-        if !matches!(self.socket, Socket::Dialing(dialing) if dialing == attempt) {
-            if let Some(link) = link {
-                self.world.close(link, To::Server);
-            }
-            return;
-        }
-        let now = self.hold.now();
-        match link {
-            Some(link) => {
-                self.socket = Socket::Open(link);
-                self.received.clear();
-                self.ended = false;
-                self.frames = FrameReader::new();
-                self.with(|hub| hub.handle_opened(now));
-            }
-            None => {
-                self.drop_socket();
-                self.with(|hub| hub.handle_lost(now));
-            }
-        }
-        self.waker.wake_by_ref();
-    }
-
-    /// Does everything there is to do.
-    pub(super) fn drive(&mut self) {
-        loop {
-            let moved = self.read() | self.write();
-            let now = self.hold.now();
-            let due = self.with(|hub| hub.poll_timeout().is_some_and(|at| at <= now));
-            if due {
-                self.with(|hub| hub.handle_timeout(now));
-            }
-            self.hold
-                .with(|hub| hub.register_driver(&self.waker.clone()));
-            let action = self.with(Hub::poll_action);
-            act(&self.hold, |_| ());
-            self.log();
-            let acted = action.map(|action| self.carry_out(action)).is_some();
-            if !moved && !acted && !due {
-                break;
-            }
-        }
-        self.arm();
     }
 
     fn arm(&self) {
@@ -369,19 +331,26 @@ impl<K: Kind> Client<K> {
             Action::HangUp => self.drop_socket(),
             Action::Dial(host) => {
                 self.drop_socket();
-                self.attempts += 1;
-                self.socket = Socket::Dialing(self.attempts);
-                let (least, most) = self.world.plan.weather.delay;
-                let delay = self.world.draw(|rng| rng.range(least, most));
-                let event = Event::Dialed {
+                let attempt = self.world.next_link();
+                self.socket = Socket::Dialing(attempt);
+                self.later(Event::Dialed {
                     client: self.id,
-                    attempt: self.attempts,
+                    attempt,
                     member: host.get(),
-                };
-                self.world.schedule(self.world.now() + delay, event);
+                });
             }
-            Action::Probe(_) => {}
+            Action::Probe(host) => self.later(Event::Probed {
+                client: self.id,
+                host,
+            }),
         }
+    }
+
+    /// Lets an answer come.
+    fn later(&self, event: Event) {
+        let (least, most) = self.world.plan.weather.delay;
+        let delay = self.world.draw(|rng| rng.range(least, most));
+        self.world.schedule(self.world.now() + delay, event);
     }
 
     fn drop_socket(&mut self) {
@@ -396,6 +365,7 @@ impl<K: Kind> Client<K> {
         self.received.clear();
         self.ended = false;
         self.tx.clear();
+        self.written = 0;
     }
 
     fn lose(&mut self, why: Option<ProtocolError>) {
@@ -456,18 +426,137 @@ impl<K: Kind> Client<K> {
         Ok(true)
     }
 
+    /// Writes as much as the connection takes.
     fn write(&mut self) -> bool {
         let Socket::Open(link) = self.socket else {
             return false;
         };
         let mut moved = false;
-        let now = self.hold.now();
-        let Self { hold, tx, .. } = self;
-        while hold.with(|hub| hub.poll_transmit(now, tx)) {
-            self.world.send(link, To::Server, tx.bytes());
-            tx.clear();
+        loop {
+            if self.written == self.tx.bytes().len() {
+                self.tx.clear();
+                self.written = 0;
+                let now = self.hold.now();
+                let Self { hold, tx, .. } = self;
+                if !hold.with(|hub| hub.poll_transmit(now, tx)) {
+                    return moved;
+                }
+            }
+            let rest = &self.tx.bytes()[self.written..];
+            let count = self.world.room(link).min(rest.len());
+            if count == 0 {
+                return moved;
+            }
+            self.world.send(link, To::Server, &rest[..count]);
+            self.written += count;
             moved = true;
         }
-        moved
+    }
+}
+
+impl<K: Kind> Drive for Client<K> {
+    fn arrive(&mut self, link: LinkId, bytes: Option<&[u8]>) {
+        if !matches!(self.socket, Socket::Open(open) if open == link) || self.ended {
+            return;
+        }
+        match bytes {
+            Some(bytes) => self.received.extend_from_slice(bytes),
+            None => self.ended = true,
+        }
+        self.waker.wake_by_ref();
+    }
+
+    fn awaken(&self) {
+        self.armed.set(None);
+        self.waker.wake_by_ref();
+    }
+
+    fn dialed(&mut self, attempt: u64, link: Option<LinkId>) {
+        if !matches!(self.socket, Socket::Dialing(dialing) if dialing == attempt) {
+            if let Some(link) = link {
+                self.world.close(link, To::Server);
+            }
+            return;
+        }
+        let now = self.hold.now();
+        match link {
+            Some(link) => {
+                self.socket = Socket::Open(link);
+                self.received.clear();
+                self.ended = false;
+                self.frames = FrameReader::new();
+                self.with(|hub| hub.handle_opened(now));
+            }
+            None => {
+                self.drop_socket();
+                self.with(|hub| hub.handle_lost(now));
+            }
+        }
+        self.waker.wake_by_ref();
+    }
+
+    fn probed(&mut self, host: HostIndex, writable: bool) {
+        let now = self.hold.now();
+        self.with(|hub| hub.handle_probed(now, host, writable));
+        self.waker.wake_by_ref();
+    }
+
+    fn drive(&mut self) {
+        loop {
+            let moved = self.read() | self.write();
+            let now = self.hold.now();
+            let due = self.with(|hub| hub.poll_timeout().is_some_and(|at| at <= now));
+            if due {
+                self.with(|hub| hub.handle_timeout(now));
+            }
+            self.hold
+                .with(|hub| hub.register_driver(&self.waker.clone()));
+            let action = self.with(Hub::poll_action);
+            act(&self.hold, |_| ());
+            self.log();
+            let acted = action.map(|action| self.carry_out(action)).is_some();
+            if !moved && !acted && !due {
+                break;
+            }
+        }
+        self.arm();
+    }
+
+    fn status(&self) -> Status {
+        self.with(|hub| hub.session().status())
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        self.with(|hub| hub.session().credentials())
+    }
+
+    fn debts(&self) -> [usize; 3] {
+        self.with(|hub| [hub.requests(), hub.claims(), hub.orphans()])
+    }
+
+    fn link(&self) -> Option<LinkId> {
+        match self.socket {
+            Socket::Open(link) => Some(link),
+            _ => None,
+        }
+    }
+
+    fn crash(&mut self, closes: bool) {
+        if closes {
+            return self.drop_socket();
+        }
+        if let Some(link) = self.link() {
+            self.world.abandon(link);
+        }
+        self.socket = Socket::None;
+    }
+
+    fn close(&mut self) {
+        let now = self.hold.now();
+        act(&self.hold, |hub| hub.close(now));
+    }
+
+    fn detach(&mut self) {
+        act(&self.hold, Hub::detach);
     }
 }

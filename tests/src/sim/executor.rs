@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use super::rng::Rng;
 
@@ -30,13 +30,24 @@ impl Wake for Flag {
     }
 }
 
-/// A place of the executor: a task, or the driver of a client if there is no job.
+/// What a place of the executor is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The driver of a client, which has no job.
+    Driver,
+    /// What runs beside the driver.
+    Reaper,
+    Task {
+        /// Whether the simulation waits for its end.
+        finite: bool,
+    },
+}
+
 struct Place {
     /// The client that it runs in.
     client: usize,
     name: &'static str,
-    /// Whether the simulation waits for its end.
-    finite: bool,
+    role: Role,
     job: Option<Job>,
     over: bool,
     flag: Arc<Flag>,
@@ -61,19 +72,19 @@ impl Executor {
         &self,
         client: usize,
         name: &'static str,
-        finite: bool,
+        role: Role,
         job: impl Future<Output = ()> + 'static,
     ) {
-        let waker = self.place(client, name, finite, Some(Box::pin(job)));
+        let waker = self.place(client, name, role, Some(Box::pin(job)));
         waker.wake();
     }
 
     /// Adds a driver, and returns what makes it run.
     pub(super) fn driver(&self, client: usize) -> Waker {
-        self.place(client, "driver", false, None)
+        self.place(client, "driver", Role::Driver, None)
     }
 
-    fn place(&self, client: usize, name: &'static str, finite: bool, job: Option<Job>) -> Waker {
+    fn place(&self, client: usize, name: &'static str, role: Role, job: Option<Job>) -> Waker {
         let mut places = self.places.borrow_mut();
         let flag = Arc::new(Flag {
             place: places.len(),
@@ -83,7 +94,7 @@ impl Executor {
         places.push(Place {
             client,
             name,
-            finite,
+            role,
             job,
             over: false,
             flag: Arc::clone(&flag),
@@ -91,20 +102,27 @@ impl Executor {
         flag.into()
     }
 
-    /// Takes one of those that are ready, unless their client is asleep.
-    pub(super) fn pick(&self, rng: &mut Rng, is_asleep: impl Fn(usize) -> bool) -> Option<Turn> {
+    /// Takes one of those that are ready, unless they are asleep.
+    pub(super) fn pick(
+        &self,
+        rng: &mut Rng,
+        is_asleep: impl Fn(usize, Role) -> bool,
+    ) -> Option<Turn> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let places = self.places.borrow();
         let awake: Vec<_> = (0..ready.len())
-            .filter(|&at| !is_asleep(places[ready[at]].client))
+            .filter(|&at| {
+                let place = &places[ready[at]];
+                !is_asleep(place.client, place.role)
+            })
             .collect();
         if awake.is_empty() {
             return None;
         }
         let place = ready.swap_remove(awake[rng.index(awake.len())]);
         places[place].flag.raised.store(false, Ordering::Relaxed);
-        Some(match places[place].name {
-            "driver" => Turn::Driver(places[place].client),
+        Some(match places[place].role {
+            Role::Driver => Turn::Driver(places[place].client),
             _ => Turn::Task(place),
         })
     }
@@ -120,10 +138,17 @@ impl Executor {
             return;
         };
         let waker = Waker::from(flag);
-        match job.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(()) => self.places.borrow_mut()[place].over = true,
-            Poll::Pending => self.places.borrow_mut()[place].job = Some(job),
+        let poll = job.as_mut().poll(&mut Context::from_waker(&waker));
+        let mut places = self.places.borrow_mut();
+        let place = &mut places[place];
+        // It may have been dismissed meanwhile.
+        place.over |= poll.is_ready();
+        if !place.over {
+            place.job = Some(job);
+            return;
         }
+        drop(places);
+        drop(job);
     }
 
     /// What a turn is called, and whose it is.
@@ -140,18 +165,36 @@ impl Executor {
     /// What is to end and has not.
     pub(super) fn unfinished(&self) -> Vec<(usize, &'static str)> {
         let places = self.places.borrow();
-        let open = places.iter().filter(|place| place.finite && !place.over);
+        let finite = Role::Task { finite: true };
+        let open = places
+            .iter()
+            .filter(|place| place.role == finite && !place.over);
         open.map(|place| (place.client, place.name)).collect()
     }
 
     /// Drops all tasks.
     pub(super) fn clear(&self) {
-        let jobs: Vec<_> = self
-            .places
-            .borrow_mut()
-            .iter_mut()
-            .filter_map(|place| place.job.take())
+        self.end(|_| true);
+    }
+
+    /// Drops the tasks of a client, and what runs beside its driver if the client is to end at once.
+    pub(super) fn dismiss(&self, client: usize, at_once: bool) {
+        self.end(|place| {
+            place.client == client && (at_once || matches!(place.role, Role::Task { .. }))
+        });
+    }
+
+    fn end(&self, is_meant: impl Fn(&Place) -> bool) {
+        let mut places = self.places.borrow_mut();
+        let meant = places.iter_mut().filter(|place| is_meant(place));
+        let jobs: Vec<_> = meant
+            .filter_map(|place| {
+                place.over = true;
+                place.job.take()
+            })
             .collect();
+        // What is dropped may wake others.
+        drop(places);
         drop(jobs);
     }
 }

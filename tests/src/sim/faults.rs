@@ -36,19 +36,34 @@ faults! {
     CutToClient = "a connection is cut after so many bytes of replies",
     ServerCut = "a member closes a connection",
     Mute = "a member answers no more on a connection",
+    Deaf = "a member reads nothing on a connection",
     Stall = "a connection stalls, and goes on",
     Partition = "nothing gets through between a client and a member",
     Garbage = "a member breaks the protocol",
+    Duplicate = "a late handshake moves a session to another connection",
     Lag = "a member applies late",
     Hold = "a member applies nothing",
+    Step = "a member that is behind applies one transaction",
     PauseMember = "a member is frozen",
     Kill = "a member is killed",
     KillAll = "all members are killed",
     Isolate = "a member is cut off from the others",
-    PauseClient = "a client is frozen",
-    Cancel = "a future is dropped",
+    ReadOnly = "a member serves readers without a quorum",
+    Wipe = "the ensemble loses everything",
+    Rewind = "the ensemble is restored from a backup",
+    Wrap = "the numbers of sequential nodes run out",
+    PauseClient = "a process is frozen",
+    StarveTasks = "the tasks of a process do not run",
+    StarveDriver = "the driver of a process does not run",
+    Crash = "a process dies, and is started again",
+    Close = "a client is closed, and replaced",
+    Detach = "a client leaves its session behind, and is replaced",
     Expire = "a session is ended by the server out of turn",
     ExpireHolder = "the session of the first in the queue is ended out of turn",
+    Cancel = "a future is dropped",
+    Skew = "a clock runs too fast or too slow",
+    Fragments = "all bytes arrive in small pieces",
+    Full = "a request finds no room",
 }
 
 impl fmt::Display for Fault {
@@ -58,20 +73,39 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Whether it happens by itself at random times.
-    const fn is_timed(self) -> bool {
-        !matches!(self, Self::Cancel)
+    /// Whether it holds from the start, instead of happening at a time.
+    pub(super) const fn is_condition(self) -> bool {
+        matches!(
+            self,
+            Self::Cancel | Self::Skew | Self::Fragments | Self::Full
+        )
     }
 
     /// Whether only something outside of the assumptions of leases can do this.
     const fn breaks_leases(self) -> bool {
-        matches!(self, Self::Expire | Self::ExpireHolder)
+        matches!(self, Self::Expire | Self::ExpireHolder) || self.breaks_history()
+    }
+
+    /// Whether it undoes what was acknowledged.
+    const fn breaks_history(self) -> bool {
+        matches!(self, Self::Wipe | Self::Rewind)
+    }
+
+    /// Whether there should be few of it at a time.
+    pub(super) const fn is_rare(self) -> bool {
+        self.breaks_history() || matches!(self, Self::Wrap)
     }
 }
 
 /// How many of each kind were injected.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts([u64; Fault::ALL.len()]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; Fault::ALL.len()])
+    }
+}
 
 impl Counts {
     /// How many there were of a kind.
@@ -116,6 +150,8 @@ pub(super) struct Plan {
     pub(super) new_release: bool,
     /// How many calls, and watches, a client has room for.
     pub(super) room: usize,
+    /// Whether clients can do with servers that have lost their quorum.
+    pub(super) read_only: bool,
     pub(super) lockers: usize,
     pub(super) writers: usize,
     pub(super) watchers: usize,
@@ -123,12 +159,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn draw(rng: &mut Rng) -> Self {
-        let timed = Fault::ALL.iter().copied().filter(|fault| fault.is_timed());
-        let rarely = |rng: &mut Rng, fault: Fault| !fault.breaks_leases() || rng.once_in(4);
         let calm = rng.once_in(10);
-        let faults = timed
-            .filter(|&fault| !calm && rng.once_in(2) && rarely(rng, fault))
-            .collect();
         let timeout_ms = [2_000, 4_000, 10_000][rng.index(3)];
         Self {
             members: [1, 3, 3, 5][rng.index(4)],
@@ -138,15 +169,39 @@ impl Plan {
             weather: weather(rng),
             heal_at: rng.range(5, 60) * 1_000_000,
             pace: rng.range(100, 5_000) * 1000,
-            faults,
+            faults: if calm { Vec::new() } else { kinds(rng) },
             cancel: [0, 3, 10][rng.index(3)],
             sloth: rng.range(2, 30),
             skew: [0, 20, 100][rng.index(3)],
             new_release: rng.once_in(2),
-            room: [2, 3, 8, 64][rng.index(4)],
+            room: [2, 3, 8, ROOMY][rng.index(4)],
+            read_only: rng.once_in(4),
             lockers: 1 + rng.index(2),
             writers: rng.index(3),
             watchers: rng.index(3),
+        }
+    }
+
+    /// What is wrong from the start.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = Fault> + use<> {
+        let conditions = [
+            (Fault::Cancel, self.cancel > 0),
+            (Fault::Skew, self.skew > 0),
+            (Fault::Fragments, self.weather.piece < WHOLE),
+            (Fault::Full, self.room < ROOMY),
+        ];
+        let hold = conditions.into_iter().filter(|(_, holds)| *holds);
+        hold.map(|(fault, _)| fault)
+    }
+
+    /// Leaves a condition out.
+    pub(super) const fn spare(&mut self, condition: Fault) {
+        match condition {
+            Fault::Cancel => self.cancel = 0,
+            Fault::Skew => self.skew = 0,
+            Fault::Fragments => self.weather.piece = WHOLE,
+            Fault::Full => self.room = ROOMY,
+            _ => {}
         }
     }
 
@@ -161,12 +216,41 @@ impl Plan {
     pub(super) fn leases_hold(&self) -> bool {
         !self.faults.iter().any(|fault| fault.breaks_leases())
     }
+
+    /// Whether what was acknowledged stays so.
+    pub(super) fn history_holds(&self) -> bool {
+        !self.faults.iter().any(|fault| fault.breaks_history())
+    }
 }
+
+/// The kinds of faults that happen at times: about half of them, and some more rarely.
+fn kinds(rng: &mut Rng) -> Vec<Fault> {
+    let timed = Fault::ALL
+        .iter()
+        .copied()
+        .filter(|fault| !fault.is_condition());
+    timed
+        .filter(|fault| {
+            let rarity = match fault {
+                fault if fault.breaks_history() => 8,
+                fault if fault.breaks_leases() => 4,
+                _ => 1,
+            };
+            rng.once_in(2) && rng.once_in(rarity)
+        })
+        .collect()
+}
+
+/// A piece that holds any message.
+const WHOLE: usize = 4096;
+/// Room for more than all tasks can ask for.
+const ROOMY: usize = 64;
 
 fn weather(rng: &mut Rng) -> Weather {
     let least = rng.range(10, 2_000);
     Weather {
         delay: (least, least + [10, 5_000, 50_000][rng.index(3)]),
-        piece: [1, 7, 64, 4096][rng.index(4)],
+        piece: [1, 7, 64, WHOLE][rng.index(4)],
+        window: [300, 1 << 16][rng.index(2)],
     }
 }

@@ -31,6 +31,10 @@ pub(super) struct Lane {
     pub(super) held: VecDeque<Piece>,
     /// After how many more bytes the connection is cut.
     pub(super) fuse: Option<usize>,
+    /// Bytes that the receiver has not taken.
+    pub(super) on_the_way: usize,
+    /// Whether the sender waits for the receiver to take some.
+    pub(super) awaited: bool,
     /// Whether the receiver is gone.
     pub(super) closed: bool,
 }
@@ -46,6 +50,8 @@ pub(super) struct Link {
     /// Nothing arrives, though nobody is told.
     pub(super) stalled: bool,
     pub(super) cut: bool,
+    /// The server does not read.
+    pub(super) deaf: bool,
     /// Whether the server's answers have been dropped.
     pub(super) muted: bool,
 }
@@ -57,6 +63,8 @@ pub(super) struct Weather {
     pub(super) delay: (u64, u64),
     /// The longest piece.
     pub(super) piece: usize,
+    /// How many bytes may be on the way to a server that does not read.
+    pub(super) window: usize,
 }
 
 impl Link {
@@ -69,6 +77,7 @@ impl Link {
             to_client: Lane::default(),
             stalled: false,
             cut: false,
+            deaf: false,
             muted: false,
         }
     }
@@ -90,6 +99,7 @@ impl Lane {
         weather: Weather,
         rng: &mut Rng,
     ) -> Vec<(u64, Piece)> {
+        self.on_the_way += bytes.len();
         let mut pieces = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {

@@ -1,176 +1,302 @@
 //! How faults begin and end.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::link::{LinkId, Piece, To};
+use super::link::{Link, LinkId, Piece, To};
+use super::process::Exit;
+use super::rng::Rng;
+use super::schedule::Injection;
 use super::world::{Event, Relief, World};
 use crate::server::Lag;
 
+/// A fault that had an effect.
+#[derive(Clone, Debug)]
+pub(super) struct Injected {
+    pub(super) number: u32,
+    /// When, and what happened to whom.
+    pub(super) told: String,
+}
+
+/// What a fault did, in words; `None` if there was nothing that it could do.
+type Done = Option<String>;
+
 impl World {
-    /// Something goes wrong, and the next time is set.
-    pub(super) fn trouble(&self) {
-        if self.healed.get() || self.plan.faults.is_empty() {
+    /// Something goes wrong.
+    pub(super) fn trouble(self: &Rc<Self>, injection: Injection) {
+        let Injection {
+            number,
+            fault,
+            mut rng,
+            ..
+        } = injection;
+        if self.healed.get() {
             return;
         }
-        let next = self.draw(|rng| rng.range(1, 2 * self.plan.pace));
-        self.schedule(self.now() + next, Event::Fault);
-        let fault = self.draw(|rng| self.plan.faults[rng.index(self.plan.faults.len())]);
-        if self.inject(fault) {
+        let Some(done) = self.inject(fault, &mut rng) else {
+            return;
+        };
+        if !fault.is_condition() {
             self.count(fault);
-            self.note(&[0xfa, fault as u64], || format!("fault: {fault}"));
         }
+        self.note(&[0xfa, fault as u64], || format!("fault {number}: {done}"));
+        let told = format!("{:12.6}  {number}: {done}", self.now() as f64 / 1e6);
+        let mut injected = self.injected.borrow_mut();
+        injected.push(Injected { number, told });
     }
 
-    /// Whether the fault can happen now.
-    fn inject(&self, fault: Fault) -> bool {
+    fn inject(self: &Rc<Self>, fault: Fault, rng: &mut Rng) -> Done {
+        let clients = self.processes.borrow().len();
+        let client = rng.index(clients.max(1));
+        let member = rng.index(self.plan.members);
         match fault {
-            Fault::Cancel => false,
-            Fault::Partition => self.partition(),
-            Fault::PauseClient => self.pause_client(),
-            Fault::Expire => self.expire(),
-            Fault::ExpireHolder => self.expire_holder(),
-            Fault::Lag | Fault::Hold | Fault::PauseMember | Fault::Isolate => self.hurt(fault),
-            Fault::Kill => {
-                self.kill(self.draw(|rng| rng.index(self.plan.members)));
-                true
-            }
+            Fault::Cancel | Fault::Skew | Fault::Fragments | Fault::Full => self.condition(fault),
+            Fault::Wipe | Fault::Rewind | Fault::Wrap => self.undo(fault, rng),
             Fault::KillAll => {
-                (0..self.plan.members).for_each(|member| self.kill(member));
-                true
+                for member in 0..self.plan.members {
+                    self.kill(member, rng);
+                }
+                Some("all members are killed".to_owned())
             }
-            _ => self.disturb(fault),
+            Fault::Lag
+            | Fault::Hold
+            | Fault::Step
+            | Fault::PauseMember
+            | Fault::Kill
+            | Fault::Isolate
+            | Fault::ReadOnly => self.hurt(fault, member, rng),
+            Fault::ExpireHolder => self.expire_holder(),
+            _ if clients == 0 => None,
+            Fault::Partition => {
+                self.blocked.borrow_mut().push((client, member));
+                let time = self.later(Relief::Partition(client, member), rng);
+                Some(format!(
+                    "client {client} and member {member} are apart{time}"
+                ))
+            }
+            Fault::Duplicate => self.duplicate(client, member, rng),
+            Fault::PauseClient | Fault::StarveTasks | Fault::StarveDriver => {
+                Some(self.starve(fault, client, rng))
+            }
+            Fault::Crash | Fault::Close | Fault::Detach => self.end(fault, client, rng),
+            Fault::Expire => self.expire(client),
+            _ => self.disturb(fault, client, rng),
         }
     }
 
-    /// How long a fault lasts: mostly less than a session, sometimes more.
-    fn duration(&self) -> u64 {
+    /// Ends a fault after a while: mostly less than a session, sometimes more.
+    fn later(&self, relief: Relief, rng: &mut Rng) -> String {
         let timeout = self.plan.timeout_ms * 1000;
-        self.draw(|rng| {
-            let most = [timeout / 10, timeout, 3 * timeout][rng.index(3)];
-            rng.range(1, most)
+        let most = [timeout / 10, timeout, 3 * timeout][rng.index(3)];
+        let duration = rng.range(1, most);
+        self.schedule(self.now() + duration, Event::Relief(relief));
+        format!(", for {:.3} s", duration as f64 / 1e6)
+    }
+
+    /// What holds from the start is told of, so that it can be left out.
+    fn condition(&self, fault: Fault) -> Done {
+        let plan = &self.plan;
+        Some(match fault {
+            Fault::Cancel => format!("one in {} futures is dropped", plan.cancel),
+            Fault::Skew => format!("clocks are up to {} in 1000 wrong", plan.skew),
+            Fault::Fragments => {
+                self.count(fault);
+                format!("pieces have up to {} bytes", plan.weather.piece)
+            }
+            _ => format!("clients have room for {} requests", plan.room),
         })
     }
 
-    fn later(&self, relief: Relief) {
-        let duration = self.duration();
-        self.schedule(self.now() + duration, Event::Relief(relief));
-    }
-
-    /// Something happens to a connection.
-    fn disturb(&self, fault: Fault) -> bool {
-        let open: Vec<LinkId> = {
-            let links = self.links.borrow();
-            let open = links.iter().filter(|(_, link)| !link.cut);
-            open.map(|(id, _)| *id).collect()
+    /// Something happens to the connection of a client.
+    fn disturb(&self, fault: Fault, client: usize, rng: &mut Rng) -> Done {
+        let id = self.driver(client).borrow().link()?;
+        let fuse = rng.index(400);
+        let stalled = matches!(fault, Fault::Stall | Fault::Deaf);
+        let relief = match fault {
+            Fault::Stall => Relief::Stall(id),
+            _ => Relief::Deaf(id),
         };
-        if open.is_empty() {
-            return false;
-        }
-        let id = open[self.draw(|rng| rng.index(open.len()))];
-        let fuse = self.draw(|rng| rng.index(400));
+        let time = if stalled {
+            self.later(relief, rng)
+        } else {
+            String::new()
+        };
         let mut links = self.links.borrow_mut();
-        let Some(link) = links.get_mut(&id) else {
-            return false;
-        };
-        let conn = link.conn;
-        match fault {
-            Fault::CutToServer => link.to_server.fuse = Some(fuse),
-            Fault::CutToClient => link.to_client.fuse = Some(fuse),
+        let link = links.get_mut(&id).filter(|link| !link.cut)?;
+        let (member, conn) = (link.member, link.conn);
+        let what = match fault {
+            Fault::CutToServer => set_fuse(link, To::Server, fuse),
+            Fault::CutToClient => set_fuse(link, To::Client, fuse),
             Fault::Stall => {
                 link.stalled = true;
-                self.later(Relief::Stall(id));
+                "stalls".to_owned()
+            }
+            Fault::Deaf => {
+                link.deaf = true;
+                "is not read by the member".to_owned()
             }
             Fault::Mute => {
                 link.muted = true;
                 self.ensemble.borrow_mut().drop_replies(conn, true);
+                "gets no more answers".to_owned()
             }
-            Fault::ServerCut => self.ensemble.borrow_mut().cut(conn),
+            Fault::ServerCut => {
+                self.ensemble.borrow_mut().cut(conn);
+                "is closed by the member".to_owned()
+            }
             Fault::Garbage => {
                 drop(links);
-                self.send(id, To::Client, &self.garbage());
+                self.send(id, To::Client, &garbage(rng));
+                "gets garbage".to_owned()
             }
             _ => {
                 drop(links);
                 self.cut(id);
+                "is cut".to_owned()
             }
-        }
-        true
+        };
+        Some(format!(
+            "client {client}'s connection to member {member} {what}{time}"
+        ))
     }
 
-    /// What no server sends, at the end of a frame.
-    fn garbage(&self) -> Vec<u8> {
-        self.draw(|rng| match rng.below(4) {
-            0 => rng.next().to_be_bytes().to_vec(),
-            1 => b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
-            // An answer to nothing that was asked.
-            2 => reply(1_000_000, &[]),
-            // An event that is none.
-            _ => reply(-1, &[0; 3]),
-        })
+    /// A handshake that was sent long ago reaches a member only now.
+    fn duplicate(&self, client: usize, member: usize, rng: &mut Rng) -> Done {
+        let credentials = self.driver(client).borrow().credentials()?;
+        let conn = self.ensemble.borrow_mut().connect(member)?;
+        let mut hello = [&45_i32.to_be_bytes()[..], &[0; 4]].concat();
+        hello.extend(credentials.zxid.to_be_bytes());
+        hello.extend((self.plan.timeout_ms as i32).to_be_bytes());
+        hello.extend(credentials.id.to_be_bytes());
+        hello.extend(16_i32.to_be_bytes());
+        hello.extend(credentials.password);
+        hello.push(0);
+        let now = self.instant();
+        self.ensemble.borrow_mut().receive(conn, now, &hello);
+        let time = self.later(Relief::Stray(conn), rng);
+        Some(format!(
+            "client {client}'s session moves to another connection to member {member}{time}"
+        ))
     }
 
-    fn partition(&self) -> bool {
-        let (client, member) =
-            self.draw(|rng| (rng.index(self.plan.clients), rng.index(self.plan.members)));
-        self.blocked.borrow_mut().push((client, member));
-        self.later(Relief::Partition(client, member));
-        true
+    /// A process, or a part of it, does not run.
+    fn starve(&self, fault: Fault, client: usize, rng: &mut Rng) -> String {
+        let (relief, tasks, driver, who) = match fault {
+            Fault::StarveTasks => (Relief::Tasks(client), Some(true), None, "'s tasks"),
+            Fault::StarveDriver => (Relief::Driver(client), None, Some(true), "'s driver"),
+            _ => (Relief::Client(client), Some(true), Some(true), ""),
+        };
+        self.freeze(client, tasks, driver);
+        let time = self.later(relief, rng);
+        format!("client {client}{who} does not run{time}")
     }
 
-    fn pause_client(&self) -> bool {
-        let client = self.draw(|rng| rng.index(self.plan.clients));
-        self.asleep.borrow_mut()[client] = true;
-        self.later(Relief::Client(client));
-        true
+    /// A process ends, and another takes its place.
+    fn end(self: &Rc<Self>, fault: Fault, client: usize, rng: &mut Rng) -> Done {
+        self.processes.borrow()[client].main.as_ref()?;
+        let (exit, what) = match fault {
+            Fault::Close => (Exit::Close, "is closed"),
+            Fault::Detach => (Exit::Detach, "leaves its session behind"),
+            _ if rng.once_in(2) => (Exit::Crash, "dies"),
+            _ => (Exit::PowerCut, "dies with its machine"),
+        };
+        self.exit(client, exit);
+        Some(format!(
+            "client {client} {what}, and another takes its place"
+        ))
     }
 
-    fn expire(&self) -> bool {
-        let sessions: Vec<_> = self.ensemble.borrow().sessions().collect();
-        if sessions.is_empty() {
-            return false;
-        }
-        let session = sessions[self.draw(|rng| rng.index(sessions.len()))];
-        self.ensemble.borrow_mut().expire(session)
+    fn expire(&self, client: usize) -> Done {
+        let session = self.driver(client).borrow().credentials()?.id;
+        let expired = self.ensemble.borrow_mut().expire(session);
+        expired.then(|| format!("session {session:#x} of client {client} is ended"))
     }
 
     /// The server ends the session of whoever is first in the queue for the lock.
-    fn expire_holder(&self) -> bool {
-        let first = super::check::first(&self.ensemble.borrow());
-        first.is_some_and(|(_, owner, _)| self.ensemble.borrow_mut().expire(owner))
+    fn expire_holder(&self) -> Done {
+        let (path, owner, _) = super::check::first(&self.ensemble.borrow())?;
+        let expired = self.ensemble.borrow_mut().expire(owner);
+        expired.then(|| format!("session {owner:#x}, which owns {path}, is ended"))
+    }
+
+    /// The ensemble is not what it was.
+    fn undo(&self, fault: Fault, rng: &mut Rng) -> Done {
+        let mut ensemble = self.ensemble.borrow_mut();
+        match fault {
+            Fault::Wipe => {
+                ensemble.wipe();
+                Some("the ensemble loses everything".to_owned())
+            }
+            Fault::Rewind => {
+                let zxids: Vec<_> = ensemble.history().map(|entry| entry.zxid).collect();
+                let back = rng.index(zxids.len().clamp(1, 200));
+                let zxid = *zxids.get(zxids.len().checked_sub(back + 1)?)?;
+                // Who restores a backup sees to it that nobody goes on with an old session.
+                ensemble.leader()?;
+                ensemble.rewind(zxid);
+                let sessions: Vec<_> = ensemble.sessions().collect();
+                sessions.into_iter().for_each(|session| {
+                    ensemble.expire(session);
+                });
+                Some(format!("the ensemble is restored as of {zxid:#x}"))
+            }
+            _ => {
+                // Contenders never have numbers that are far apart: that takes years.
+                let busy = super::check::first(&ensemble).is_some();
+                let set = !busy && ensemble.set_counter(super::check::LOCK, i32::MAX - 1);
+                set.then(|| "the numbers of the lock's nodes run out".to_owned())
+            }
+        }
     }
 
     /// Something happens to a member.
-    fn hurt(&self, fault: Fault) -> bool {
-        let member = self.draw(|rng| rng.index(self.plan.members));
-        let lag = Duration::from_micros(self.draw(|rng| rng.range(1, 2_000_000)));
+    fn hurt(&self, fault: Fault, member: usize, rng: &mut Rng) -> Done {
+        let lag = Duration::from_micros(rng.range(1, 2_000_000));
         let mut ensemble = self.ensemble.borrow_mut();
-        let relief = match fault {
+        let (relief, what) = match fault {
             Fault::Lag => {
                 ensemble.lag(member, Lag::By(lag));
-                Relief::Lag(member)
+                (Relief::Lag(member), format!("is {lag:?} behind"))
             }
             Fault::Hold => {
                 ensemble.lag(member, Lag::Held);
-                Relief::Lag(member)
+                (Relief::Lag(member), "applies nothing".to_owned())
+            }
+            Fault::Step => {
+                let stepped = ensemble.step(member);
+                return stepped.then(|| format!("member {member} applies a transaction"));
             }
             Fault::PauseMember => {
                 ensemble.pause(member);
-                Relief::Pause(member)
+                (Relief::Pause(member), "is frozen".to_owned())
+            }
+            Fault::ReadOnly => {
+                ensemble.read_only(member, true);
+                let what = "is cut off from the others, and serves readers";
+                (Relief::ReadOnly(member), what.to_owned())
+            }
+            Fault::Isolate => {
+                ensemble.isolate(member, true);
+                (
+                    Relief::Isolate(member),
+                    "is cut off from the others".to_owned(),
+                )
             }
             _ => {
-                ensemble.isolate(member, true);
-                Relief::Isolate(member)
+                drop(ensemble);
+                let time = self.kill(member, rng);
+                return Some(format!("member {member} is killed{time}"));
             }
         };
         drop(ensemble);
-        self.later(relief);
-        true
+        let time = self.later(relief, rng);
+        Some(format!("member {member} {what}{time}"))
     }
 
-    fn kill(&self, member: usize) {
+    fn kill(&self, member: usize, rng: &mut Rng) -> String {
         self.ensemble.borrow_mut().kill(member);
-        self.later(Relief::Kill(member));
+        self.later(Relief::Kill(member), rng)
     }
 
     /// A fault ends.
@@ -181,7 +307,11 @@ impl World {
             Relief::Pause(member) => ensemble.resume(member),
             Relief::Kill(member) => ensemble.restart(member),
             Relief::Isolate(member) => ensemble.isolate(member, false),
-            Relief::Client(client) => self.asleep.borrow_mut()[client] = false,
+            Relief::ReadOnly(member) => ensemble.read_only(member, false),
+            Relief::Stray(conn) => ensemble.disconnect(conn),
+            Relief::Client(client) => self.freeze(client, Some(false), Some(false)),
+            Relief::Tasks(client) => self.freeze(client, Some(false), None),
+            Relief::Driver(client) => self.freeze(client, None, Some(false)),
             Relief::Partition(client, member) => {
                 let mut blocked = self.blocked.borrow_mut();
                 if let Some(at) = blocked.iter().position(|&pair| pair == (client, member)) {
@@ -191,6 +321,11 @@ impl World {
             Relief::Stall(id) => {
                 if let Some(link) = self.links.borrow_mut().get_mut(&id) {
                     link.stalled = false;
+                }
+            }
+            Relief::Deaf(id) => {
+                if let Some(link) = self.links.borrow_mut().get_mut(&id) {
+                    link.deaf = false;
                 }
             }
         }
@@ -214,12 +349,15 @@ impl World {
 
     /// All faults end.
     pub(super) fn heal(&self) {
-        self.healed.set(true);
+        if self.healed.replace(true) {
+            return;
+        }
         self.note(&[0x4ea1], || "all faults end".to_owned());
         let muted: Vec<_> = {
             let mut links = self.links.borrow_mut();
             links.values_mut().for_each(|link| {
                 link.stalled = false;
+                link.deaf = false;
                 link.to_server.fuse = None;
                 link.to_client.fuse = None;
             });
@@ -228,12 +366,15 @@ impl World {
         };
         muted.into_iter().for_each(|id| self.cut(id));
         self.blocked.borrow_mut().clear();
-        self.asleep.borrow_mut().fill(false);
+        let clients = self.processes.borrow().len();
+        for client in 0..clients {
+            self.freeze(client, Some(false), Some(false));
+        }
         for member in 0..self.plan.members {
             self.relieve(Relief::Lag(member));
             self.relieve(Relief::Pause(member));
             self.relieve(Relief::Kill(member));
-            self.relieve(Relief::Isolate(member));
+            self.relieve(Relief::ReadOnly(member));
         }
         self.run_ensemble();
     }
@@ -262,6 +403,26 @@ impl World {
             }
             Piece::End => Some((client, Piece::End)),
         }
+    }
+}
+
+fn set_fuse(link: &mut Link, to: To, fuse: usize) -> String {
+    link.lane(to).fuse = Some(fuse);
+    match to {
+        To::Server => format!("is cut after {fuse} more bytes of requests"),
+        To::Client => format!("is cut after {fuse} more bytes of replies"),
+    }
+}
+
+/// What no server sends, at the end of a frame.
+fn garbage(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => rng.next().to_be_bytes().to_vec(),
+        1 => b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
+        // An answer to nothing that was asked.
+        2 => reply(1_000_000, &[]),
+        // An event that is none.
+        _ => reply(-1, &[0; 3]),
     }
 }
 

@@ -61,6 +61,9 @@ impl<K: Kind> Task<K> {
 
     fn end(&self, write: usize, result: Result<Option<i64>, Error>) {
         let (client, marks) = (self.client, [0xe4d, write as u64]);
+        if result == Err(Error::Full) {
+            self.world.count(Fault::Full);
+        }
         self.world.note(&marks, || {
             format!("client {client}: write {write}: {result:x?}")
         });
@@ -224,6 +227,7 @@ impl<K: Kind> Task<K> {
         if let (Some(first), Some(second)) = (first, second)
             && same
             && second < first
+            && self.world.plan.history_holds()
         {
             let client = self.client;
             self.world.fail(format!(
@@ -369,8 +373,16 @@ impl<K: Kind> Task<K> {
         let marks = [0x5ef, client as u64];
         self.world
             .note(&marks, || format!("client {client}: no lock: {error}"));
-        // What bounded memory may say, and no other.
-        let expected = matches!(error, Error::Full | Error::ReplyTooLarge { .. });
+        if error == Error::Full {
+            self.world.count(Fault::Full);
+        }
+        // What bounded memory may say, or a server without a quorum, and no other.
+        let read_only = self.world.plan.read_only;
+        let expected = match error {
+            Error::Full | Error::ReplyTooLarge { .. } => true,
+            Error::Server(Code::NotReadOnly) => read_only,
+            _ => false,
+        };
         if !expected {
             self.world
                 .fail(format!("client {client}: no lock: {error:?}"));
@@ -422,7 +434,11 @@ impl<K: Kind> Task<K> {
         world.note(&[0x64a, client as u64, token.cast_unsigned()], || {
             format!("client {client}: holds {}, token {token:#x}", guard.path())
         });
-        world.journal.borrow_mut().sections += 1;
+        let overlaps = u64::from(!self.holders.borrow().is_empty());
+        let mut journal = world.journal.borrow_mut();
+        journal.sections += 1;
+        journal.overlaps += overlaps;
+        drop(journal);
         if !world.plan.leases_hold() || !guard.is_held() {
             return;
         }

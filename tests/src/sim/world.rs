@@ -9,14 +9,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use docent_core::session::HostIndex;
 use docent_core::time::Instant;
 
 use super::check::Journal;
 use super::executor::Executor;
 use super::faults::{Counts, Fault, Plan};
 use super::link::{Link, LinkId, Piece, To};
+use super::process::Process;
 use super::rng::{Rng, mix};
-use crate::server::{Ensemble, Release};
+use super::schedule::{self, Injection, Only};
+use super::trouble::Injected;
+use crate::server::{ConnId, Ensemble, Release};
 
 /// Something that happens at a time.
 pub(super) enum Event {
@@ -28,13 +32,20 @@ pub(super) enum Event {
         attempt: u64,
         member: usize,
     },
+    /// A client has an answer to whether a member serves writes.
+    Probed {
+        client: usize,
+        host: HostIndex,
+    },
     /// A client's driver has something to do.
     Timer(usize),
     Wake(Waker),
     /// Something goes wrong.
-    Fault,
+    Fault(Injection),
     /// Something gets better.
     Relief(Relief),
+    /// All faults end.
+    Heal,
 }
 
 /// The end of a fault.
@@ -46,7 +57,13 @@ pub(super) enum Relief {
     Pause(usize),
     Kill(usize),
     Isolate(usize),
+    ReadOnly(usize),
+    Deaf(LinkId),
     Client(usize),
+    Tasks(usize),
+    Driver(usize),
+    /// A connection that only the server knows of.
+    Stray(ConnId),
 }
 
 struct Due {
@@ -96,9 +113,10 @@ pub(super) struct World {
     next_link: Cell<LinkId>,
     /// Which clients and members nothing gets through between.
     pub(super) blocked: RefCell<Vec<(usize, usize)>>,
-    /// Which clients are frozen.
-    pub(super) asleep: RefCell<Vec<bool>>,
+    pub(super) processes: RefCell<Vec<Process>>,
     pub(super) counts: RefCell<Counts>,
+    /// The faults that had an effect.
+    pub(super) injected: RefCell<Vec<Injected>>,
     pub(super) healed: Cell<bool>,
     pub(super) journal: RefCell<Journal>,
     failures: RefCell<Vec<String>>,
@@ -106,9 +124,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, verbose: bool) -> Rc<Self> {
-        let mut rng = Rng::new(mix(seed.wrapping_add(1)));
-        let plan = Plan::draw(&mut rng);
+    /// A world by a plan of which only some faults may be wanted.
+    pub(super) fn new(seed: u64, mut plan: Plan, only: Only<'_>, verbose: bool) -> Rc<Self> {
+        let mut rng = Rng::new(mix(seed ^ 0x0b5e_55ed));
+        let schedule = schedule::draw(&mut plan, &mut rng.fork(), only);
         let release = if plan.new_release {
             Release::V3_9
         } else {
@@ -121,8 +140,7 @@ impl World {
             .seed(seed)
             .reap_interval(Duration::from_secs(5))
             .build();
-        let asleep = vec![false; plan.clients];
-        Rc::new(Self {
+        let world = Rc::new(Self {
             plan,
             now: Cell::new(0),
             rng: RefCell::new(rng),
@@ -137,13 +155,19 @@ impl World {
             links: RefCell::default(),
             next_link: Cell::new(0),
             blocked: RefCell::default(),
-            asleep: RefCell::new(asleep),
+            processes: RefCell::default(),
             counts: RefCell::default(),
+            injected: RefCell::default(),
             healed: Cell::new(false),
             journal: RefCell::default(),
             failures: RefCell::default(),
             serial: Cell::new(0),
-        })
+        });
+        for injection in schedule {
+            world.schedule(injection.at, Event::Fault(injection));
+        }
+        world.schedule(world.plan.heal_at, Event::Heal);
+        world
     }
 
     /// The time that everybody would agree on, in microseconds.
@@ -229,10 +253,6 @@ impl World {
         due.then(|| events.pop())?.map(|due| due.event)
     }
 
-    pub(super) fn is_asleep(&self, client: usize) -> bool {
-        self.asleep.borrow()[client]
-    }
-
     /// Sleeps for so many microseconds, but hardly at all once all faults have ended.
     pub(super) fn sleep(self: &Rc<Self>, micros: u64) -> Sleep {
         let healed = self.now().max(self.plan.heal_at);
@@ -242,15 +262,40 @@ impl World {
         }
     }
 
+    /// Lets go of everything that knows this world.
+    pub(super) fn clear(&self) {
+        self.executor.clear();
+        self.events.borrow_mut().clear();
+        let processes = self.processes.take();
+        drop(processes);
+    }
+
     // ---- the network ----
 
     /// Opens a connection to a member, if it takes any.
     pub(super) fn open(&self, client: usize, member: usize) -> Option<LinkId> {
         let conn = self.ensemble.borrow_mut().connect(member)?;
-        let id = self.next_link.replace(self.next_link.get() + 1);
+        let id = self.next_link();
         let mut links = self.links.borrow_mut();
         links.insert(id, Link::new(client, member, conn));
         Some(id)
+    }
+
+    /// A number for a connection, or for an attempt at one.
+    pub(super) fn next_link(&self) -> LinkId {
+        self.next_link.replace(self.next_link.get() + 1)
+    }
+
+    /// How many bytes the client's side may send now. If none, its driver is woken once there is room.
+    pub(super) fn room(&self, id: LinkId) -> usize {
+        let mut links = self.links.borrow_mut();
+        let Some(link) = links.get_mut(&id).filter(|link| !link.cut) else {
+            return usize::MAX;
+        };
+        let lane = &mut link.to_server;
+        let room = self.plan.weather.window.saturating_sub(lane.on_the_way);
+        lane.awaited |= room == 0;
+        room
     }
 
     pub(super) fn is_blocked(&self, client: usize, member: usize) -> bool {
@@ -278,6 +323,25 @@ impl World {
             let at = self.draw(|rng| link.lane(to).arrival(now, weather, rng));
             self.schedule(at, Event::Arrive(id, to, Piece::End));
         }
+    }
+
+    /// The client's end of a connection is gone, and nobody tells the server.
+    pub(super) fn abandon(&self, id: LinkId) {
+        if let Some(link) = self.links.borrow_mut().get_mut(&id) {
+            link.to_client.closed = true;
+        }
+    }
+
+    /// Whether a member says that it serves writes.
+    pub(super) fn serves_writes(&self, host: HostIndex) -> bool {
+        let mut ensemble = self.ensemble.borrow_mut();
+        let Some(conn) = ensemble.connect(host.get()) else {
+            return false;
+        };
+        ensemble.receive(conn, self.instant(), b"isro");
+        let answer = ensemble.transmit(conn, usize::MAX).bytes;
+        ensemble.disconnect(conn);
+        answer == b"rw"
     }
 
     /// A connection breaks. What is on the way is lost.
@@ -310,7 +374,8 @@ impl World {
         let waiting: Vec<_> = {
             let mut links = self.links.borrow_mut();
             let held = links.iter_mut().filter(|(_, link)| {
-                let open = !link.stalled && !self.is_blocked(link.client, link.member);
+                let open =
+                    !link.stalled && !link.deaf && !self.is_blocked(link.client, link.member);
                 open && !link.to_server.held.is_empty()
             });
             held.map(|(id, link)| (*id, std::mem::take(&mut link.to_server.held)))
@@ -330,7 +395,7 @@ impl World {
             return;
         };
         let mut ensemble = self.ensemble.borrow_mut();
-        let shut = link.stalled || self.is_blocked(link.client, link.member);
+        let shut = link.stalled || link.deaf || self.is_blocked(link.client, link.member);
         let full = !ensemble.takes(link.conn) && !link.to_server.closed;
         match piece {
             Piece::Bytes(_) if link.cut || link.to_server.closed => {}
@@ -338,9 +403,14 @@ impl World {
                 link.to_server.held.push_back(piece);
             }
             Piece::Bytes(mut bytes) => {
-                let burnt = link.to_server.burn(&mut bytes);
+                link.to_server.on_the_way -= bytes.len();
+                let awaited = std::mem::take(&mut link.to_server.awaited);
+                let (client, burnt) = (link.client, link.to_server.burn(&mut bytes));
                 ensemble.receive(link.conn, self.instant(), &bytes);
                 drop((links, ensemble));
+                if awaited {
+                    self.wake_driver(client);
+                }
                 if burnt {
                     self.cut(id);
                 }
@@ -382,6 +452,7 @@ impl World {
                     self.links.borrow_mut().entry(id).and_modify(|link| {
                         link.to_server.closed = true;
                     });
+                    self.forget(id);
                 }
             }
         }

@@ -1,0 +1,177 @@
+//! Docent's own simulation: clients that do everything at once, and whether all of it was right.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use docent_core::recipes::reap;
+
+use super::check;
+use super::client::{Client, Drive, Kind, OnBoard, OnHeap};
+use super::executor::Role;
+use super::faults::{Counts, Plan};
+use super::process::Main;
+use super::rng::{Rng, mix};
+use super::schedule::Only;
+use super::shrink::fewest;
+use super::workload::{Holders, Task};
+use super::world::World;
+
+/// What came of a seed.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// What was wrong.
+    pub failures: Vec<String>,
+    /// A number that two runs only share if the same happened.
+    pub hash: u64,
+    /// How long it took in the simulation, in seconds.
+    pub seconds: f64,
+    /// How many operations were checked.
+    pub ops: u64,
+    /// Of how many writes nobody knows whether they ran.
+    pub unknown: u64,
+    /// How many watches were checked.
+    pub watches: u64,
+    /// How many times the lock was held.
+    pub sections: u64,
+    /// How many times two clients held the lock at a time, as they may without fencing.
+    pub overlaps: u64,
+    /// What went wrong by design.
+    pub faults: Counts,
+    /// The same one by one, each with its number and time.
+    pub injected: Vec<(u32, String)>,
+    /// What happened, in words; nothing unless it was asked for.
+    pub timeline: Vec<String>,
+}
+
+/// Plays a seed, and tells the timeline if that is wanted. Every fourth one is played on boards.
+pub fn play(seed: u64, verbose: bool) -> Report {
+    play_only(seed, None, verbose)
+}
+
+/// Plays a seed that has failed again and again, with ever fewer faults. The last run that fails is
+/// told; it is that with all faults if no other does.
+pub fn shrink(failed: &Report) -> Report {
+    let all: BTreeSet<_> = failed.injected.iter().map(|(number, _)| *number).collect();
+    let fails = |only: &BTreeSet<u32>| !play_only(failed.seed, Some(only), false).is_good();
+    let only = if fails(&all) {
+        Some(fewest(all, fails))
+    } else {
+        None
+    };
+    play_only(failed.seed, only.as_ref(), true)
+}
+
+fn play_only(seed: u64, only: Only<'_>, verbose: bool) -> Report {
+    let plan = Plan::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
+    let world = World::new(seed, plan, only, verbose);
+    if seed % 4 == 3 {
+        swarm::<OnBoard>(seed, &world)
+    } else {
+        swarm::<OnHeap>(seed, &world)
+    }
+}
+
+impl Report {
+    /// Whether nothing was wrong.
+    pub const fn is_good(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    fn new(seed: u64, world: &World) -> Self {
+        let journal = world.journal.borrow();
+        let injected = world.injected.borrow();
+        let injected = injected.iter().map(|one| (one.number, one.told.clone()));
+        Self {
+            seed,
+            failures: world.failures(),
+            hash: world.hash(),
+            seconds: world.now() as f64 / 1e6,
+            ops: journal.ops,
+            unknown: journal.unknown(),
+            overlaps: journal.overlaps,
+            watches: journal.watches.len() as u64,
+            sections: journal.sections,
+            faults: world.counts.borrow().clone(),
+            injected: injected.collect(),
+            timeline: world.timeline(),
+        }
+    }
+}
+
+fn swarm<K: Kind>(seed: u64, world: &Rc<World>) -> Report {
+    world.note(&[seed], || format!("{:?}", world.plan));
+    let holders = Holders::<K>::default();
+    let main: Main = Rc::new(move |world, id| start(world, id, &holders));
+    for id in 0..world.plan.clients {
+        main(world, id);
+        world.processes.borrow_mut()[id].main = Some(Rc::clone(&main));
+    }
+    drop(main);
+    world.run(world.plan.heal_at + world.plan.recovery(), || false);
+    if !world.has_failed() {
+        is_well(world);
+        let processes = world.processes.borrow();
+        let connections = |driver: &dyn Drive| driver.status().connections;
+        let connections: Vec<_> = processes
+            .iter()
+            .map(|process| connections(&*process.driver.borrow()))
+            .collect();
+        drop(processes);
+        check::check(world, &connections);
+    }
+    world.clear();
+    Report::new(seed, world)
+}
+
+/// Starts the client of a process and its tasks.
+fn start<K: Kind>(world: &Rc<World>, id: usize, holders: &Holders<K>) {
+    let driver = world.settle(id, |waker| Client::<K>::new(world, id, waker));
+    let handle = driver.borrow().handle();
+    world
+        .executor
+        .spawn(id, "reaper", Role::Reaper, reap(handle.clone()));
+    let task = || Task {
+        world: Rc::clone(world),
+        client: id,
+        handle: handle.clone(),
+        holders: Rc::clone(holders),
+        rng: world.draw(Rng::fork),
+    };
+    let plan = &world.plan;
+    let executor = &world.executor;
+    for _ in 0..plan.lockers.min(K::TASKS) {
+        executor.spawn(id, "lock", Role::Task { finite: true }, task().lock());
+    }
+    for _ in 0..plan.writers.min(K::TASKS) {
+        executor.spawn(id, "write", Role::Task { finite: true }, task().write());
+    }
+    for _ in 0..plan.watchers.min(K::TASKS) {
+        executor.spawn(id, "watch", Role::Task { finite: false }, task().watch());
+    }
+}
+
+/// Whether everything is as if nothing had ever gone wrong.
+fn is_well(world: &World) {
+    for (client, name) in world.executor.unfinished() {
+        world.fail(format!("client {client}: {name} has not ended"));
+    }
+    for (id, process) in world.processes.borrow().iter().enumerate() {
+        let driver = process.driver.borrow();
+        let state = driver.status().state;
+        if !state.is_connected() {
+            world.fail(format!(
+                "client {id}: {state:?} after all faults have ended"
+            ));
+        }
+        if driver.debts() != [0; 3] {
+            let debts = driver.debts();
+            world.fail(format!("client {id}: requests, claims, orphans: {debts:?}"));
+        }
+    }
+    let left = check::first(&world.ensemble.borrow());
+    if let Some(left) = left {
+        world.fail(format!("a node of the lock is left: {left:x?}"));
+    }
+}
