@@ -104,7 +104,7 @@ impl Sum {
 
     fn play(&mut self, seed: u64) {
         let report = play(seed, false);
-        if seed % TWICE == 0 && play(seed, false).hash != report.hash {
+        if seed.is_multiple_of(TWICE) && play(seed, false).hash != report.hash {
             self.fickle.push(seed);
         }
         self.add(report);
