@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ struct Args {
     seeds: u64,
     jobs: u64,
     seed: Option<u64>,
+    until_failure: bool,
     verbose: bool,
 }
 
@@ -29,12 +30,14 @@ const REGRESSIONS: &str = include_str!("../../regressions.txt");
 const USAGE: &str = "\
 Plays seeds of the simulation of Docent's clients against a model of an ensemble.
 
-docent-sim [--seeds N] [--from N] [--jobs N]
+docent-sim [--seeds N] [--from N] [--jobs N] [--until-failure]
 docent-sim --seed N [--verbose]
 
   --seeds N   how many seeds to play after those that have failed once; 1000 unless told
   --from N    the first of them; 0 unless told
   --jobs N    how many threads play; one for each core unless told
+  --until-failure
+              stops at the first seed that fails, leaving out those that have failed once
   --seed N    plays only this one
   --verbose   tells everything that happens in it
   --help      this text";
@@ -46,6 +49,7 @@ fn args(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, String>
         from: 0,
         jobs: cores,
         seed: None,
+        until_failure: false,
         verbose: false,
     };
     while let Some(word) = words.next() {
@@ -60,6 +64,7 @@ fn args(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, String>
             "--seeds" => args.seeds = number()?,
             "--jobs" => args.jobs = number()?.max(1),
             "--seed" => args.seed = Some(number()?),
+            "--until-failure" => args.until_failure = true,
             "--verbose" => args.verbose = true,
             "--help" | "-h" => return Ok(None),
             _ => return Err(format!("there is no option {word:?}")),
@@ -213,25 +218,44 @@ fn explain(failed: &Report) {
 fn sweep(args: &Args) -> Sum {
     let next = AtomicU64::new(args.from);
     let end = args.from.saturating_add(args.seeds);
+    let enough = AtomicBool::new(false);
     let work = || {
         let mut sum = Sum::default();
         loop {
+            // A seed that was taken is played, so that the first one to fail is always the same.
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            if seed >= end || enough.load(Ordering::Relaxed) {
                 return sum;
             }
             sum.play(seed);
+            if args.until_failure && !sum.failed.is_empty() {
+                enough.store(true, Ordering::Relaxed);
+            }
         }
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..args.jobs).map(|_| scope.spawn(work)).collect();
         let mut sum = Sum::default();
-        regressions().for_each(|seed| sum.play(seed));
+        if !args.until_failure {
+            regressions().for_each(|seed| sum.play(seed));
+        }
         for thread in threads {
             sum.merge(thread.join().expect("a thread that does not panic"));
         }
         sum
     })
+}
+
+fn play_until_failure(args: &Args) -> ExitCode {
+    let failed = sweep(args).failed;
+    let first = failed.iter().min_by_key(|report| report.seed);
+    let Some(first) = first else {
+        println!("no seed fails");
+        return ExitCode::SUCCESS;
+    };
+    println!("the first seed to fail: {}", first.seed);
+    tell(first, true);
+    ExitCode::FAILURE
 }
 
 fn play_all(args: &Args) -> ExitCode {
@@ -266,6 +290,7 @@ fn main() -> ExitCode {
     match args(std::env::args().skip(1)) {
         Ok(Some(args)) => match args.seed {
             Some(seed) => play_one(seed, args.verbose),
+            None if args.until_failure => play_until_failure(&args),
             None => play_all(&args),
         },
         Ok(None) => {
