@@ -295,6 +295,28 @@ fn one_event_for_all_watches_on_a_connection() {
 }
 
 #[test]
+fn watches_on_relative_paths_trip_3_8() {
+    for (release, trips) in [(Release::V3_8, -5), (Release::V3_9, -121)] {
+        let mut world = World::new(Ensemble::builder().release(release));
+        let mut client = world.client(0);
+        let mut call = |op, path, number| {
+            let body = Body::Watch { path, number };
+            let result = world.call(&mut client, op, &body);
+            result.map_or_else(|code| code.number(), |_| 0)
+        };
+        let mut check = |path| call(OpCode::CHECK_WATCHES, path, 3);
+        assert_eq!((check("b"), check("x/y"), check("")), (trips, -121, -121));
+        call(OpCode::ADD_WATCH, "/q", 1);
+        call(OpCode::ADD_WATCH, "x/y", 0);
+        let mut check = |path| call(OpCode::CHECK_WATCHES, path, 3);
+        assert_eq!(
+            (check("x/y"), check("x/z"), check("/a/b")),
+            (0, trips, -121)
+        );
+    }
+}
+
+#[test]
 fn permissions_are_asked_for() {
     for release in [Release::V3_8, Release::V3_9] {
         let builder = Ensemble::builder().release(release);

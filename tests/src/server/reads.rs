@@ -191,6 +191,9 @@ impl Reader<'_> {
         let which =
             Selection::from_number(number, self.config.release).ok_or(Code::MarshallingError)?;
         let found = match op {
+            OpCode::CHECK_WATCHES if self.watches.trips_over(path, which) => {
+                return Err(Code::MarshallingError);
+            }
             OpCode::CHECK_WATCHES => self.watches.contains(path, self.id, which),
             _ => self.watches.remove(path, self.id, which),
         };

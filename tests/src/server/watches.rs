@@ -121,6 +121,12 @@ impl Watches {
             || (child && self.child.contains(path, conn, which.modes()))
     }
 
+    /// Whether a server fails to look for such a watch.
+    pub(super) fn trips_over(&self, path: &str, which: Selection) -> bool {
+        let (data, child) = which.tables();
+        (data && self.data.trips_over(path)) || (child && self.child.trips_over(path))
+    }
+
     pub(super) fn remove(&mut self, path: &str, conn: ConnId, which: Selection) -> bool {
         let (data, child) = which.tables();
         let data = data && self.data.remove(path, conn, which.modes());
@@ -249,6 +255,16 @@ impl Table {
             // Before 3.9, servers did not ask whose watch it is, and did not look at this path.
             false => !path.is_empty() && self.paths.contains_key(path),
         }
+    }
+
+    /// Before 3.9, servers went from the path up to the root, and there is no way from a relative
+    /// one. The first step was always taken, the next ones only for the sake of recursive watches.
+    fn trips_over(&self, path: &str) -> bool {
+        let steps_up = self.recursive > 0 && !self.paths.contains_key(path);
+        !self.mixes
+            && !path.is_empty()
+            && !path.starts_with('/')
+            && (steps_up || !path.contains('/'))
     }
 
     fn remove(&mut self, path: &str, conn: ConnId, modes: Modes) -> bool {

@@ -1,9 +1,11 @@
 //! The same random requests to the model and to a real server: they have to answer the same.
 //!
 //! Runs where real servers are enabled, see [`docent_testing::real`]. Two clients take turns. After
-//! each request the other client asks for a ping, to get the events that it was sent.
+//! each request the other client asks for a ping, to get the events that it was sent. The
+//! environment variable `DOCENT_REQUESTS` says how many requests each server gets at least.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -21,7 +23,11 @@ const PATHS: [&str; 12] = [
     "/", "/a", "/b", "/a/b", "/a/c", "/a/b/c", "/a/b/c/d", "/b/x", "/e", "/none/x", "", "/a/",
 ];
 
-const SEEDS: u64 = 3;
+/// How many requests one seed makes, to a server of its own.
+const SCRIPT: u64 = 2000;
+
+/// How many requests are made unless told.
+const REQUESTS: u64 = 3 * SCRIPT;
 
 struct Dice(u64);
 
@@ -371,7 +377,7 @@ fn play(version: real::Version, release: Release, seed: u64) {
     };
     let mut dice = Dice(seed);
     let mut pairs = [game.connect(None), game.connect(None)];
-    for _ in 0..2000 {
+    for _ in 0..SCRIPT {
         let [pair, other] = &mut pairs;
         let (op, body) = request(&mut dice, pair.zxid);
         // Before 3.8.5 it breaks the server.
@@ -397,6 +403,14 @@ fn play(version: real::Version, release: Release, seed: u64) {
     }
 }
 
+fn seeds() -> u64 {
+    let requests = env::var("DOCENT_REQUESTS").map_or(REQUESTS, |requests| {
+        let number = requests.parse();
+        number.unwrap_or_else(|_| panic!("DOCENT_REQUESTS is {requests:?}, which is no number"))
+    });
+    requests.div_ceil(SCRIPT).max(1)
+}
+
 #[test]
 fn real_servers_answer_the_same() {
     for version in real::lanes() {
@@ -404,7 +418,8 @@ fn real_servers_answer_the_same() {
             real::Version::V3_8 => Release::V3_8,
             _ => Release::V3_9,
         };
-        for seed in 1..=SEEDS {
+        for seed in 1..=seeds() {
+            println!("ZooKeeper {version}, seed {seed}");
             play(version, release, seed);
         }
     }
