@@ -13,43 +13,46 @@
 //! It is a [model](crate::server) of a server behind real sockets on 127.0.0.1. Everything is kept
 //! in memory only and gone when the value is dropped: it is for tests and for trying things out,
 //! never for data.
+//!
+//! Tests make it fail: sessions are [expired](DevServer::expire), connections
+//! [cut](DevServer::cut), replies [dropped](DevServer::drop_replies), members
+//! [frozen](DevServer::pause), [killed](DevServer::kill) and [restarted](DevServer::restart), and
+//! made to [lag](DevServer::lag) behind the others. [`DevServer::trace`] tells what clients asked
+//! and were answered.
+//!
+//! The program `docent-server` is the same for clients in other processes.
+//!
+//! # What clients cannot do to it
+//!
+//! A client that breaks the protocol gets what a real server gives it: an error code, or a closed
+//! connection. A request longer than [allowed](Builder::max_frame), a first request that does not
+//! come within 10 s and connections beyond a [number](Builder::max_connections) are closed. Who does
+//! not read is not served any longer, with 1 MiB of replies waiting, and is cut off with 64 MiB of
+//! events. The nodes have no such bound: a client may fill the memory with data, as it may with a
+//! real server.
 
-use std::collections::BTreeMap;
+mod builder;
+mod sockets;
+
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use docent_core::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time;
+use tokio::task::JoinHandle;
 
-use crate::server::{Builder, ConnId, Ensemble, Output};
-
-/// Bytes that are read or written at once.
-const CHUNK: usize = 1 << 16;
+pub use self::builder::Builder;
+use self::sockets::Shared;
+use crate::server::{ConnId, Ensemble, Lag, Record};
 
 /// One or more servers in memory, which end with the value.
+///
+/// Members are counted from 0, in the order of the connect string. Methods that take a member panic
+/// if there is none of that number.
 pub struct DevServer {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    /// Something has changed that may bring the next timeout forward.
-    changed: Notify,
-    start: time::Instant,
-}
-
-struct State {
-    ensemble: Ensemble,
-    conns: BTreeMap<ConnId, Arc<Notify>>,
 }
 
 impl DevServer {
@@ -57,37 +60,27 @@ impl DevServer {
     ///
     /// # Errors
     /// If no port can be bound.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves nothing behind.
     pub async fn start() -> io::Result<Self> {
-        // Only tests of lagging members need old transactions, and there are none.
-        Self::with(Ensemble::builder().history(0)).await
+        Self::builder().start().await
     }
 
-    /// Starts the servers of an ensemble, each on a free port.
+    /// Settings for one or more servers.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Starts servers with these settings, or those of a [model](crate::server::Builder).
     ///
     /// # Errors
-    /// If no port can be bound.
-    pub async fn with(builder: Builder) -> io::Result<Self> {
-        let mut listeners = Vec::new();
-        for _ in 0..builder.count() {
-            listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-        }
-        let addresses = listeners.iter().map(TcpListener::local_addr);
-        let addresses: Vec<_> = addresses.collect::<io::Result<_>>()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_millis();
-        let builder = builder
-            .wall_clock(i64::try_from(now).unwrap_or(i64::MAX))
-            .addresses(addresses.iter().map(SocketAddr::to_string));
-        let shared = Arc::new(Shared::new(builder.build()));
-        let mut tasks = vec![tokio::spawn(keep_time(shared.clone()))];
-        for (member, listener) in listeners.into_iter().enumerate() {
-            tasks.push(tokio::spawn(accept(shared.clone(), member, listener)));
-        }
-        Ok(Self {
-            shared,
-            addresses,
-            tasks,
-        })
+    /// See [`Builder::start`].
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves nothing behind.
+    pub async fn with(builder: impl Into<Builder>) -> io::Result<Self> {
+        builder.into().start().await
     }
 
     /// Where the servers listen, as clients want to be told: `127.0.0.1:40001,127.0.0.1:40002`.
@@ -109,35 +102,79 @@ impl DevServer {
 
     /// Closes the connections of a session, which goes on; `false` if there are none.
     pub fn cut(&self, session: i64) -> bool {
-        self.control(|ensemble| {
-            let conns = ensemble.connections();
-            let its: Vec<_> = conns.filter(|(_, _, owner)| *owner == session).collect();
-            its.iter().for_each(|(conn, ..)| ensemble.cut(*conn));
-            !its.is_empty()
-        })
+        self.on_connections(session, Ensemble::cut)
+    }
+
+    /// Sends nothing more to a session on the connections that it has now; `false` if there are
+    /// none. Its requests still take effect, so that their outcome stays open until the client gives
+    /// the connection up, or it is [cut](Self::cut).
+    pub fn drop_replies(&self, session: i64) -> bool {
+        self.on_connections(session, |ensemble, conn| ensemble.drop_replies(conn, true))
+    }
+
+    /// Makes a member apply changes later than others, so that its clients read what was, or takes
+    /// that back. The leader, 0 at first, never lags. Writes through a member that lags take effect
+    /// at once, but are answered when it has applied them.
+    pub fn lag(&self, member: usize, lag: Lag) {
+        self.control(|ensemble| ensemble.lag(member, lag));
     }
 
     /// Freezes all servers: connections stay open, but nothing is answered.
     pub fn pause(&self) {
-        let members = 0..self.addresses.len();
-        self.control(|ensemble| members.for_each(|member| ensemble.pause(member)));
+        self.for_all(Ensemble::pause);
     }
 
     /// Lets the servers go on.
     pub fn resume(&self) {
-        let members = 0..self.addresses.len();
-        self.control(|ensemble| members.for_each(|member| ensemble.resume(member)));
+        self.for_all(Ensemble::resume);
+    }
+
+    /// Kills a member: its connections are lost, and new ones are closed at once. It keeps its port,
+    /// and what was agreed on.
+    pub fn kill(&self, member: usize) {
+        self.control(|ensemble| ensemble.kill(member));
+    }
+
+    /// Starts a member that was killed; kills it first if it runs. With a majority of the members up
+    /// there is a leader 200 ms later at the latest, unless the model was told
+    /// [another time](crate::server::Builder::election).
+    pub fn restart(&self, member: usize) {
+        self.control(|ensemble| {
+            ensemble.kill(member);
+            ensemble.restart(member);
+        });
+    }
+
+    /// Kills and starts all members: all connections are lost, sessions and nodes are not.
+    pub fn restart_all(&self) {
+        self.for_all(Ensemble::kill);
+        self.for_all(Ensemble::restart);
+    }
+
+    /// What clients asked, were answered and were told, the oldest first: the last 10,000 records,
+    /// unless the builder was told [otherwise](Builder::trace). There are no data and no passwords
+    /// in it.
+    pub fn trace(&self) -> Vec<Record> {
+        self.control(|ensemble| ensemble.trace().cloned().collect())
     }
 
     /// Does with the [model](crate::server) behind the sockets whatever it can.
     pub fn control<T>(&self, change: impl FnOnce(&mut Ensemble) -> T) -> T {
-        let mut state = self.shared.lock();
-        state.ensemble.handle_timeout(self.shared.now());
-        let result = change(&mut state.ensemble);
-        state.conns.values().for_each(|conn| conn.notify_one());
-        drop(state);
-        self.shared.changed.notify_one();
-        result
+        self.shared.control(change)
+    }
+
+    fn on_connections(&self, session: i64, act: impl Fn(&mut Ensemble, ConnId)) -> bool {
+        self.control(|ensemble| {
+            let conns = ensemble.connections();
+            let its: Vec<_> = conns.filter(|(_, _, owner)| *owner == session).collect();
+            its.iter().for_each(|(conn, ..)| act(ensemble, *conn));
+            !its.is_empty()
+        })
+    }
+
+    fn for_all(&self, act: impl Fn(&mut Ensemble, usize)) {
+        let members = 0..self.addresses.len();
+        self.control(|ensemble| members.for_each(|member| act(ensemble, member)));
     }
 }
 
@@ -152,135 +189,5 @@ impl fmt::Debug for DevServer {
         f.debug_struct("DevServer")
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn new(ensemble: Ensemble) -> Self {
-        let conns = BTreeMap::new();
-        Self {
-            state: Mutex::new(State { ensemble, conns }),
-            changed: Notify::new(),
-            start: time::Instant::now(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> Instant {
-        Instant::ZERO + self.start.elapsed()
-    }
-
-    fn connect(&self, member: usize, peer: SocketAddr) -> Option<(ConnId, Arc<Notify>)> {
-        let mut state = self.lock();
-        let address = peer.ip().to_string();
-        let id = state.ensemble.connect_from(member, &address)?;
-        let wake = Arc::new(Notify::new());
-        state.conns.insert(id, wake.clone());
-        Some((id, wake))
-    }
-
-    fn receive(&self, id: ConnId, bytes: &[u8]) {
-        let mut state = self.lock();
-        state.ensemble.receive(id, self.now(), bytes);
-        state.wake();
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// What to send next, and whether to read on.
-    fn transmit(&self, id: ConnId, room: usize) -> (Output, bool) {
-        let mut state = self.lock();
-        let output = state.ensemble.transmit(id, room);
-        // Requests that waited for room may have caused events elsewhere.
-        state.wake();
-        (output, state.ensemble.takes(id))
-    }
-
-    fn disconnect(&self, id: ConnId) {
-        let mut state = self.lock();
-        state.conns.remove(&id);
-        state.ensemble.disconnect(id);
-    }
-
-    fn handle_timeout(&self) -> Option<Instant> {
-        let mut state = self.lock();
-        state.ensemble.handle_timeout(self.now());
-        state.wake();
-        state.ensemble.poll_timeout()
-    }
-}
-
-impl State {
-    fn wake(&mut self) {
-        let conns = self.ensemble.outputs().into_iter();
-        conns
-            .filter_map(|id| self.conns.get(&id))
-            .for_each(|conn| conn.notify_one());
-    }
-}
-
-async fn keep_time(shared: Arc<Shared>) {
-    loop {
-        // With nothing to wait for, any time will do.
-        let next = shared.handle_timeout();
-        let wait = next.map_or(Duration::from_secs(3600), |at| at.since(shared.now()));
-        let _ = time::timeout(wait, shared.changed.notified()).await;
-    }
-}
-
-async fn accept(shared: Arc<Shared>, member: usize, listener: TcpListener) {
-    // These end with this task.
-    let mut conns = JoinSet::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                conns.spawn(serve(shared.clone(), member, stream, peer));
-            }
-            // Such as too many open files; it may pass.
-            Err(_) => time::sleep(Duration::from_millis(10)).await,
-        }
-        while conns.try_join_next().is_some() {}
-    }
-}
-
-async fn serve(shared: Arc<Shared>, member: usize, mut stream: TcpStream, peer: SocketAddr) {
-    let Some((id, wake)) = shared.connect(member, peer) else {
-        return;
-    };
-    // A client that is gone has closed its end; there is nobody to tell.
-    let _ = stream.set_nodelay(true);
-    let _ = converse(&shared, id, &wake, &mut stream).await;
-    shared.disconnect(id);
-}
-
-async fn converse(
-    shared: &Shared,
-    id: ConnId,
-    wake: &Notify,
-    stream: &mut TcpStream,
-) -> io::Result<()> {
-    let (mut reader, mut writer) = stream.split();
-    let mut input = vec![0; CHUNK];
-    let mut output = Vec::new();
-    loop {
-        let (more, takes) = shared.transmit(id, CHUNK.saturating_sub(output.len()));
-        output.extend(more.bytes);
-        if more.closed {
-            writer.write_all(&output).await?;
-            return writer.shutdown().await;
-        }
-        tokio::select! {
-            count = reader.read(&mut input), if takes => match count? {
-                0 => return Ok(()),
-                count => shared.receive(id, input.get(..count).unwrap_or_default()),
-            },
-            count = writer.write(&output), if !output.is_empty() => {
-                output.drain(..count?);
-            }
-            () = wake.notified() => {}
-        }
     }
 }

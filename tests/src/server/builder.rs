@@ -71,6 +71,7 @@ pub(super) struct Config {
     pub(super) membership: Option<String>,
     pub(super) peer: String,
     pub(super) history: usize,
+    pub(super) trace: usize,
 }
 
 impl Config {
@@ -141,6 +142,7 @@ impl Default for Builder {
             membership: None,
             peer: "127.0.0.1".to_owned(),
             history: usize::MAX,
+            trace: 0,
         })
     }
 }
@@ -278,6 +280,13 @@ impl Builder {
     /// How many transactions to keep after all members have applied them; all unless told.
     pub const fn history(mut self, entries: usize) -> Self {
         self.0.history = entries;
+        self
+    }
+
+    /// How many records of what clients ask and are answered to [keep](Ensemble::trace); none unless
+    /// told. One takes up to 1 KiB.
+    pub const fn trace(mut self, records: usize) -> Self {
+        self.0.trace = records;
         self
     }
 

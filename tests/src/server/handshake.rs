@@ -8,13 +8,14 @@ use crate::decode;
 use crate::server::conn::Phase;
 use crate::server::log::Txn;
 use crate::server::member::Mode;
-use crate::server::{ConnId, Ensemble, reply, session, words};
+use crate::server::{Act, ConnId, Ensemble, reply, session, trace, words};
 
 impl Ensemble {
     pub(super) fn greet(&mut self, id: ConnId, payload: &[u8]) {
         let Ok(connect) = decode::connect(payload) else {
             return self.hang_up(id, false);
         };
+        self.note(id, Act::Asked, || trace::connect(&connect));
         let Some(conn) = self.conns.get_mut(&id) else {
             return;
         };
@@ -149,6 +150,7 @@ impl Ensemble {
         };
         conn.phase = Phase::Serving;
         conn.send(|out| reply::connected(out, &connected));
+        self.note_answer(id, || format!("connected for {} ms", connected.timeout_ms));
     }
 
     /// Tells the client that its session is gone.
@@ -158,6 +160,7 @@ impl Ensemble {
             let read_only = conn.knows_read_only.then_some(read_only);
             conn.send(|out| reply::expired(out, read_only));
         }
+        self.note_answer(id, || "the session is over".to_owned());
         self.hang_up(id, false);
     }
 
@@ -182,6 +185,7 @@ impl Ensemble {
             watches: self.watched(conn.member),
         };
         let text = words::answer(word, &facts);
+        self.note(id, Act::Asked, || String::from_utf8_lossy(&word).into());
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.send(|out| out.extend_from_slice(text.as_bytes()));
         }

@@ -151,6 +151,7 @@ impl Ensemble {
             -1
         };
         conn.send(|out| reply::event(out, zxid, event.kind, &event.path));
+        self.note_event(event.conn, event.kind, &event.path);
     }
 
     /// Closes the connections of a session that is over, but for that which asked for it. What the

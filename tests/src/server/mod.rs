@@ -43,6 +43,7 @@ mod reads;
 mod reply;
 mod requests;
 mod session;
+mod trace;
 mod tree;
 mod watches;
 mod words;
@@ -61,6 +62,8 @@ pub use self::log::{Entry, Life, Txn};
 use self::member::Member;
 pub use self::member::{Lag, Mode};
 use self::session::Sessions;
+use self::trace::Trace;
+pub use self::trace::{Act, Record};
 pub use self::tree::Node;
 use self::tree::Tree;
 
@@ -97,6 +100,7 @@ pub struct Ensemble {
     next_reap: Instant,
     conns: BTreeMap<ConnId, Conn>,
     next_conn: u64,
+    trace: Trace,
 }
 
 impl Default for Ensemble {
@@ -127,6 +131,7 @@ impl Ensemble {
             next_reap: Instant::ZERO,
             conns: BTreeMap::new(),
             next_conn: 0,
+            trace: Trace::new(config.trace),
             config,
         };
         ensemble.elect();
@@ -210,6 +215,10 @@ impl Ensemble {
 
     /// A connection was closed by the client or lost; the session goes on.
     pub fn disconnect(&mut self, conn: ConnId) {
+        let open = self.conns.get(&conn).is_some_and(|conn| !conn.is_closing());
+        if open {
+            self.note(conn, Act::Closed, || "by the client".to_owned());
+        }
         if let Some(state) = self.conns.remove(&conn) {
             self.members[state.member].watches.forget(conn);
         }
@@ -308,6 +317,10 @@ impl Ensemble {
 
     /// Closes a connection from the server's side, at once or after what has been sent.
     fn hang_up(&mut self, id: ConnId, at_once: bool) {
+        let open = self.conns.get(&id).is_some_and(|conn| !conn.is_closing());
+        if open {
+            self.note(id, Act::Closed, || "by the member".to_owned());
+        }
         let Some(conn) = self.conns.get_mut(&id) else {
             return;
         };

@@ -5,7 +5,7 @@ use docent_core::time::Instant;
 use crate::server::log::{Log, Txn};
 use crate::server::member::{Lag, Mode};
 use crate::server::ops;
-use crate::server::{ConnId, Ensemble};
+use crate::server::{Act, ConnId, Ensemble};
 
 /// What happens by itself, in the order in which it happens if the time is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -310,6 +310,8 @@ impl Ensemble {
     }
 
     fn close_by_server(&mut self, session: i64) {
+        let leader = self.leader.unwrap_or_default();
+        self.record(leader, session, Act::Expired, String::new);
         let txn = ops::close(session, &self.truth);
         self.commit(session, 0, txn);
     }

@@ -48,8 +48,11 @@ impl Ensemble {
         };
         let result = reader.request(header.op, body);
         let missed = reader.missed;
-        for (kind, path) in missed {
-            conn.send(|out| reply::event(out, -1, kind, &path));
+        for (kind, path) in &missed {
+            conn.send(|out| reply::event(out, -1, *kind, path));
+        }
+        for (kind, path) in &missed {
+            self.note_event(id, *kind, path);
         }
         self.reply(id, header.xid, &result);
     }

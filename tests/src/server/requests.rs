@@ -11,7 +11,7 @@ use crate::server::member::Mode;
 use crate::server::ops::{self, Asker};
 use crate::server::reply::{Answer, Reply};
 use crate::server::tree::{CONFIG, Outcome, Stamp};
-use crate::server::{ConnId, Ensemble, Release};
+use crate::server::{Act, ConnId, Ensemble, Release, trace};
 
 /// More identities than this on one connection are refused.
 const MAX_IDENTITIES: usize = 1000;
@@ -94,6 +94,10 @@ impl Ensemble {
             return;
         };
         let (session, mode) = (conn.session, self.members[conn.member].mode);
+        self.note(id, Act::Asked, || {
+            let body = Body::decode(header.op, &mut Decoder::new(body));
+            trace::request(header.xid, header.op, &body)
+        });
         match header.op {
             OpCode::AUTH => return self.authenticate(id, header, body),
             OpCode::SASL => return self.sasl(id, header, body),
@@ -311,6 +315,7 @@ impl Ensemble {
     }
 
     fn reply_at(&mut self, id: ConnId, xid: i32, zxid: i64, reply: &Result<Reply, Code>) {
+        self.note_answer(id, || trace::reply(xid, zxid, reply));
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.reply(xid, zxid, reply);
         }

@@ -192,6 +192,24 @@ fn who_does_not_read_is_not_served_for_ever() {
 }
 
 #[test]
+fn what_clients_say_is_told_in_bounds() {
+    let mut world = World::new(Ensemble::builder().trace(10));
+    let mut client = world.client(0);
+    let path = format!("/\u{1b}{}", "x".repeat(10_000));
+    for _ in 0..100 {
+        world.exists(&mut client, &path, false).unwrap_err();
+    }
+    let records: Vec<_> = world.ensemble.trace().cloned().collect();
+    assert_eq!(records.len(), 10);
+    let asked = "exists /\\u{1b}xxx";
+    assert!(records[0].words.contains(asked) || records[1].words.contains(asked));
+    let lengths = records.iter().map(|record| record.words.chars().count());
+    assert_eq!(lengths.max(), Some(240));
+    assert_eq!(world.ensemble.take_trace(), records);
+    assert_eq!(world.ensemble.trace().len(), 0);
+}
+
+#[test]
 fn commands() {
     let mut world = World::new(Ensemble::builder().members(3));
     world.ensemble.read_only(2, true);
