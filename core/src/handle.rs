@@ -8,12 +8,13 @@ use core::marker::PhantomData;
 use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::hub::{BodyOf, Change, ClaimTicket, Hub, Id, NewClaim, Orphan, Storage, Terms};
 use crate::path::{Path, PathBuf};
-use crate::session::{Epoch, Status};
+use crate::session::{Credentials, End, Epoch, Status};
 use crate::time::Instant;
 use crate::wire::{AddWatch, AddWatchMode, Malformed, Request, Watchable};
 
@@ -234,7 +235,48 @@ impl<H: Share> Client for Handle<H> {
     }
 }
 
+/// The session, and the end of it.
 impl<H: Share> Handle<H> {
+    /// Waits until requests are served.
+    ///
+    /// # Errors
+    /// The client is over.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
+    pub async fn connected(&self) -> Result<Status, End> {
+        let mut status = self.status();
+        loop {
+            match status.state.end() {
+                Some(end) => return Err(end),
+                None if status.state.is_connected() => return Ok(status),
+                None => status = self.changed(status).await,
+            }
+        }
+    }
+
+    /// The id of the session, if there is one.
+    pub fn session_id(&self) -> Option<i64> {
+        let (id, _) = self.lease();
+        (id != 0).then_some(id)
+    }
+
+    /// The timeout of the session as the server granted it, or as it was asked for before that.
+    pub fn session_timeout(&self) -> Duration {
+        self.shared.with(|hub| hub.session().timeout())
+    }
+
+    /// What it takes to resume this session elsewhere, or after a restart. Two clients that share a
+    /// session take it away from each other for ever.
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.shared.with(|hub| hub.session().credentials())
+    }
+
+    /// How many ephemerals of abandoned recipes are still to be deleted.
+    pub fn pending_cleanups(&self) -> usize {
+        self.shared.with(|hub| hub.orphans())
+    }
+
     /// Waits until the server of the present connection has accepted the credential at `place`.
     ///
     /// # Errors
@@ -253,6 +295,30 @@ impl<H: Share> Handle<H> {
             })
         })
         .await
+    }
+
+    /// Closes the session: what was submitted before is still sent, the server deletes the session's
+    /// ephemerals, and all later calls of any handle fail. It takes the close timeout at most.
+    ///
+    /// Without a connection it is done at once: what was not sent fails as [`Error::NotSent`], and
+    /// the servers let the session time out.
+    ///
+    /// # Cancel safety
+    /// Once polled, closing goes on.
+    pub async fn close(&self) {
+        let now = self.shared.now();
+        act(&self.shared, |hub| hub.close(now));
+        let mut status = self.status();
+        while status.state.end().is_none() {
+            status = self.changed(status).await;
+        }
+    }
+
+    /// Ends the client but leaves the session to time out, with its ephemerals, or to be resumed.
+    pub fn detach(&self) -> Option<Credentials> {
+        let credentials = self.credentials();
+        act(&self.shared, Hub::detach);
+        credentials
     }
 }
 

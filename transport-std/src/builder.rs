@@ -10,6 +10,7 @@ use docent_core::connect_string::ConnectString;
 use docent_core::hub::{HeapAuths, Hub, Limits};
 use docent_core::session::{Backoff, Config, Credentials, Session};
 use docent_core::time::Instant;
+use docent_core::wire::Credential;
 use tokio::runtime::Handle as Runtime;
 use tokio::time::Instant as Time;
 use tracing::{Instrument as _, info_span};
@@ -242,16 +243,14 @@ impl Builder {
 
 /// Checks a credential before it is kept.
 pub(crate) fn check_auth(scheme: &str, data: &[u8], limit: usize) -> Result<(), BuildError> {
-    // Two headers and two lengths come with it.
-    let size = data.len();
-    if scheme.is_empty() || scheme.len() + size + 20 > limit {
-        return Err(BuildError::Auth {
-            scheme: scheme.to_owned(),
-            size,
-            limit,
-        });
+    if (Credential { scheme, data }).fits(limit) {
+        return Ok(());
     }
-    Ok(())
+    Err(BuildError::Auth {
+        scheme: scheme.to_owned(),
+        size: data.len(),
+        limit,
+    })
 }
 
 /// A number unlike that of other clients, for jitter and names; not a secret.

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use docent_core::client::Client as _;
 use docent_core::error::Error as ErrorKind;
 use docent_core::handle::{Handle, Reply, Share as _, act};
-use docent_core::hub::Hub;
 use docent_core::path::{BadPath, Path};
 use docent_core::session::{Credentials, End, Status};
 use docent_core::wire::{
@@ -482,14 +481,7 @@ impl Client {
     /// # Cancel safety
     /// It can be cancelled and called again.
     pub async fn connected(&self) -> Result<Status, End> {
-        let mut status = self.status();
-        loop {
-            match status.state.end() {
-                Some(end) => return Err(end),
-                None if status.state.is_connected() => return Ok(status),
-                None => status = self.changed(status).await,
-            }
-        }
+        self.handle.connected().await
     }
 
     /// The state of the session, after a look at the clock.
@@ -512,19 +504,18 @@ impl Client {
 
     /// The id of the session, if there is one.
     pub fn session_id(&self) -> Option<i64> {
-        let (id, _) = self.handle.lease();
-        (id != 0).then_some(id)
+        self.handle.session_id()
     }
 
     /// The timeout of the session as the server granted it.
     pub fn session_timeout(&self) -> Duration {
-        self.handle.shared().with(|hub| hub.session().timeout())
+        self.handle.session_timeout()
     }
 
     /// What it takes to [resume](crate::Builder::resume) this session elsewhere. Two clients that
     /// share a session take it away from each other for ever.
     pub fn credentials(&self) -> Option<Credentials> {
-        self.handle.shared().with(|hub| hub.session().credentials())
+        self.handle.credentials()
     }
 
     /// Proves one more identity, on this connection and all later ones, ahead of all requests that
@@ -554,7 +545,7 @@ impl Client {
 
     /// How many ephemerals of abandoned recipes are still to be deleted.
     pub fn pending_cleanups(&self) -> usize {
-        self.handle.shared().with(|hub| hub.orphans())
+        self.handle.pending_cleanups()
     }
 
     /// Closes the session: what was submitted before is still sent, the server deletes the session's
@@ -566,20 +557,12 @@ impl Client {
     /// # Cancel safety
     /// Once polled, closing goes on.
     pub async fn close(self) {
-        let link = self.handle.shared();
-        let now = link.shared().now();
-        act(link, |hub| hub.close(now));
-        let mut status = self.status();
-        while status.state.end().is_none() {
-            status = self.changed(status).await;
-        }
+        self.handle.close().await;
     }
 
     /// Ends the client but leaves the session to time out, with its ephemerals, or to be resumed.
     pub fn detach(self) -> Option<Credentials> {
-        let credentials = self.credentials();
-        act(self.handle.shared(), Hub::detach);
-        credentials
+        self.handle.detach()
     }
 
     pub(crate) fn last_failure(&self) -> Option<String> {

@@ -306,6 +306,13 @@ pub struct Credential<'a> {
 }
 
 impl Credential<'_> {
+    /// Whether it has a scheme, and fits a request of `limit` bytes.
+    pub const fn fits(&self, limit: usize) -> bool {
+        // Two headers and two lengths come with it.
+        let size = self.scheme.len().saturating_add(self.data.len());
+        !self.scheme.is_empty() && size.saturating_add(20) <= limit
+    }
+
     /// Appends the body of an `auth` packet.
     pub fn encode(&self, out: &mut Encoder<'_>) {
         out.int(0);
