@@ -15,6 +15,7 @@ pub const DEFAULT_PORT: u16 = 2181;
 
 /// The rule that a connect string breaks. Offsets are in bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum BadConnectString {
     /// There is nothing before the chroot.
@@ -71,6 +72,7 @@ pub enum BadConnectString {
 
 /// A server to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HostPort<'a> {
     /// A name or address; of IPv6, without the brackets.
     pub host: &'a str,

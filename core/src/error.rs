@@ -8,6 +8,7 @@ macro_rules! codes {
     ($($name:ident = $number:literal, $text:literal;)*) => {
         /// An error that a server answered with.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[non_exhaustive]
         pub enum Code {
             $(
@@ -103,6 +104,7 @@ impl Code {
 /// | [`ReplyTooLarge`](Self::ReplyTooLarge), [`Malformed`](Self::Malformed) | yes, but its result is lost |
 /// | all others | no: it was never sent |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// A server refused the operation.
@@ -199,6 +201,7 @@ impl From<BadAcl> for Error {
 
 /// How a server broke the protocol. The connection is replaced; the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// Bytes that are no record.

@@ -101,6 +101,7 @@
 //! | none | everything but what follows | `no_std`, no allocator: all memory is lent by the caller |
 //! | `alloc` | `hub::Heap` with its `Limits`, `path::HeapPath`, a `Sink` for `Vec<u8>` | |
 //! | `std` | turns `no_std` off; implies `alloc` | |
+//! | `defmt` | `defmt::Format` for errors, states, paths and what else is printed | |
 //!
 //! No feature is on by default.
 //!
@@ -130,6 +131,8 @@ extern crate alloc;
 pub mod client;
 pub mod connect_string;
 pub mod error;
+#[cfg(feature = "defmt")]
+mod formats;
 pub mod handle;
 pub mod hub;
 pub mod path;

@@ -16,6 +16,7 @@ pub struct Path<'a>(&'a str);
 
 /// The rule that a path breaks. Offsets are in bytes from the start of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum BadPath {
     /// The empty string.
@@ -51,6 +52,7 @@ pub enum BadPath {
 
 /// Why a name could not be appended to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum JoinError {
     /// The name is not a single path segment. Offsets count from the start of the name.

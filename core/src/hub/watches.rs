@@ -19,6 +19,7 @@ use crate::wire::{
 
 /// What a watch has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Change<P> {
     /// These events happened at the watched path since the last look.

@@ -9,6 +9,7 @@ use super::hosts::Backoff;
 /// [`Config::DEFAULT`] is a good start on servers; every field is public. [`check`](Self::check)
 /// is called by the transports before anything is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     /// The session timeout to ask for. Servers clamp it, by default to 2 to 20 of their ticks.
     pub session_timeout: Duration,
@@ -91,7 +92,8 @@ impl Default for Config {
 
 /// The wire has room for 2^31 - 1 milliseconds.
 const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
-const MIN_REQUEST: usize = 64;
+/// A handshake.
+const MIN_REQUEST: usize = 45;
 const MAX_REQUEST: usize = i32::MAX as usize;
 
 fn within(name: &'static str, value: Duration, max: Duration) -> Result<(), BadConfig> {
@@ -103,6 +105,7 @@ fn within(name: &'static str, value: Duration, max: Duration) -> Result<(), BadC
 
 /// A setting out of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum BadConfig {
     /// A time that the wire cannot carry.
@@ -114,7 +117,7 @@ pub enum BadConfig {
         value: Duration,
     },
     /// A size that no request fits, or that no frame can have.
-    #[error("max_request is {size} bytes, but must be from 64 to 2147483647")]
+    #[error("max_request is {size} bytes, but must be from 45 to 2147483647")]
     Size {
         /// What it was set to.
         size: usize,

@@ -10,6 +10,7 @@ use crate::rng::Rng;
 
 /// The place of a server in the list that the transport was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HostIndex(u8);
 
 impl HostIndex {
@@ -79,6 +80,7 @@ fn swap(order: &mut [u8], one: usize, other: usize) {
 /// The bound doubles with each round through all servers. While a session may still be saved, it is
 /// at most an eighth of the session's timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Backoff {
     /// The bound of the first pause.
     pub base: Duration,

@@ -4,6 +4,7 @@ use core::fmt;
 
 /// Counts the sessions of a client, from 1. Everything that belongs to a session carries its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Epoch(pub(crate) u32);
 
 impl Epoch {
@@ -15,6 +16,7 @@ impl Epoch {
 
 /// What a client can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum State {
     /// There is no session yet. Requests wait.
@@ -56,6 +58,7 @@ impl State {
 
 /// Why a request can no longer be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum End {
     /// Its session is over.
@@ -80,6 +83,7 @@ impl fmt::Display for End {
 
 /// How a session was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Lost {
     /// A server said that it is over.
@@ -95,6 +99,7 @@ pub enum Lost {
 /// Two equal values mean that nothing happened in between: every connection, lapse and session
 /// moves a counter, so that a slow observer misses no change, only its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Status {
     /// The session.
     pub epoch: Epoch,

@@ -10,6 +10,7 @@ use crate::wire::types::{Acl, Perms, Stat};
 
 /// The rule of the protocol that received bytes break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Malformed {
     /// The frame ends before the record does.

@@ -10,6 +10,7 @@ use crate::wire::types::Acl;
 
 /// The sink has no room left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("no room left for the encoded bytes")]
 pub struct Full;
 
@@ -120,6 +121,7 @@ fn overwrite(bytes: &mut [u8], at: usize, word: [u8; 4]) {
 
 /// Why a request was not encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refused {
     /// The sink has no room for it now.
     #[error("no room left for the request")]

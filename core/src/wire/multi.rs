@@ -163,6 +163,7 @@ impl Blame {
 
 /// Why a [`Multi`] did nothing. Only the first failure is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("operation {index} of the multi failed: {code}")]
 pub struct MultiFailure {
     /// The operation that failed, counted from 0.

@@ -50,6 +50,7 @@ impl OpCode {
 
 /// How long a node lives, and whether the server numbers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum CreateMode {
     /// Lives until it is deleted.
     #[default]
@@ -120,6 +121,7 @@ pub const MAX_TTL: Duration = Duration::from_millis(0xff_ffff_ffff);
 
 /// A time to live that servers refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("a time to live is at least 1 ms and at most 34.8 years")]
 pub struct BadTtl;
 
@@ -134,6 +136,7 @@ pub fn check_ttl(ttl: Duration) -> Result<(), BadTtl> {
 
 /// What an identity may do with a node: a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Perms(i32);
 
 impl Perms {
@@ -211,6 +214,7 @@ impl Acl<'static> {
 
 /// Why servers would refuse an access control list. Indices count entries from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum BadAcl {
     /// A list without entries.
@@ -256,6 +260,7 @@ pub fn check_acl(acl: &[Acl<'_>]) -> Result<(), BadAcl> {
 
 /// What the server knows about a node besides its data. Sent as 68 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stat {
     /// Transaction that created the node.
     pub czxid: i64,
@@ -303,6 +308,7 @@ impl Stat {
 
 /// The list that a watch stands in. Standard watches fire once, the last two until removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum WatchKind {
     /// On the data of a node that existed.
     Data,
@@ -334,6 +340,7 @@ impl WatchKind {
 
 /// What happened to a watched node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum EventKind {
     /// It was created.
     Created,
@@ -432,6 +439,7 @@ impl BitOr for Events {
 
 /// The reach of a watch that does not end with its first event (3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AddWatchMode {
     /// One node: its life, data and children.
     Persistent,

@@ -1,0 +1,170 @@
+//! The task that runs a client: dial, serve the connection, dial again.
+
+use core::future::pending;
+
+use docent_core::connect_string::ConnectString;
+use docent_core::error::ProtocolError;
+use docent_core::handle::{Handle, act};
+use docent_core::hub::FixedTx;
+use docent_core::recipes::reap;
+use docent_core::session::{Action, End, HostIndex};
+use embassy_futures::select::{Either, select};
+use embedded_io_async::{Read, Write};
+
+use crate::dial::Dial;
+use crate::fmt::{Shown, log};
+use crate::orders::{Order, Orders};
+use crate::receiver::Receiver;
+use crate::sender::Sender;
+use crate::shared::{Link, now};
+
+/// Runs a client. Spawn [`run`](Self::run) as a task.
+pub struct Runner<'d, D> {
+    servers: ConnectString<'d>,
+    dial: D,
+    line: Line<'d>,
+}
+
+/// Both directions of a connection. They outlive it, and the futures that move bytes.
+struct Line<'d> {
+    link: Link<'d>,
+    orders: Orders<'d>,
+    receiver: Receiver<'d>,
+    sender: Sender<'d>,
+}
+
+/// Why a connection ended.
+enum Lost {
+    /// The hub wants it no more.
+    HungUp,
+    /// The server closed it, or the stack gave it up.
+    Closed,
+    Protocol(ProtocolError),
+}
+
+impl<'d, D: Dial> Runner<'d, D> {
+    pub(crate) fn new(
+        link: Link<'d>,
+        servers: ConnectString<'d>,
+        dial: D,
+        rx: &'d mut [u8],
+        tx: FixedTx<'d>,
+    ) -> Self {
+        Self {
+            servers,
+            dial,
+            line: Line {
+                link,
+                orders: Orders::new(link),
+                receiver: Receiver::new(link, rx),
+                sender: Sender::new(tx),
+            },
+        }
+    }
+
+    /// Runs the client until it is over.
+    ///
+    /// # Cancel safety
+    /// Cancelling it drops the connection. It can be called again, and goes on with the session if
+    /// that still lives; what was submitted meanwhile is sent then.
+    pub async fn run(&mut self) -> End {
+        // A run before this one may have been cancelled.
+        self.line.end();
+        let reaper = reap(Handle::new(self.line.link));
+        let reap = async {
+            reaper.await;
+            pending().await
+        };
+        match select(self.serve(), reap).await {
+            Either::First(end) | Either::Second(end) => end,
+        }
+    }
+
+    async fn serve(&mut self) -> End {
+        loop {
+            match self.line.orders.next(None).await {
+                Order::Act(Action::Dial(host)) => self.connect(host).await,
+                Order::Act(_) | Order::Send => {}
+                Order::End(end) => return end,
+            }
+        }
+    }
+
+    /// Connects to a server, and serves the connection until it is lost.
+    async fn connect(&mut self, host: HostIndex) {
+        let Self {
+            servers,
+            dial,
+            line,
+        } = self;
+        let host = host.get();
+        let Some(server) = servers.hosts().nth(host) else {
+            return;
+        };
+        match select(line.orders.hang_up(), dial.dial(server)).await {
+            Either::First(()) => log!(debug, "no answer from server {} in time", host),
+            Either::Second(Ok(mut connection)) => line.serve(&mut connection).await,
+            Either::Second(Err(error)) => {
+                log!(
+                    debug,
+                    "cannot connect to server {}: {}",
+                    host,
+                    Shown(&error)
+                );
+                line.end();
+            }
+        }
+    }
+}
+
+impl Line<'_> {
+    async fn serve<C: Read + Write>(&mut self, connection: &mut C) {
+        act(&self.link, |hub| hub.handle_opened(now()));
+        loop {
+            match self.exchange(connection).await {
+                Ok(()) => continue,
+                Err(Lost::HungUp) => {}
+                Err(Lost::Closed) => log!(debug, "the connection is lost"),
+                Err(Lost::Protocol(error)) => {
+                    log!(warn, "the server broke the protocol: {}", error)
+                }
+            }
+            return self.end();
+        }
+    }
+
+    /// The connection is gone, if there was one.
+    fn end(&mut self) {
+        self.receiver.reset();
+        self.sender.reset();
+        act(&self.link, |hub| hub.handle_lost(now()));
+    }
+
+    /// Sends what there is to send, or else receives once.
+    async fn exchange<C: Read + Write>(&mut self, connection: &mut C) -> Result<(), Lost> {
+        let Self {
+            link,
+            orders,
+            receiver,
+            sender,
+        } = self;
+        let read = connection.read(receiver.room());
+        match select(orders.next(Some(&mut sender.tx)), read).await {
+            Either::First(Order::Send) => {
+                match select(orders.hang_up(), sender.send(connection)).await {
+                    Either::First(()) => Err(Lost::HungUp),
+                    Either::Second(sent) => sent.map_err(|_| Lost::Closed),
+                }
+            }
+            Either::First(Order::Act(Action::Probe(host))) => {
+                act(link, |hub| hub.handle_probed(now(), host, false));
+                Ok(())
+            }
+            Either::First(Order::Act(_) | Order::End(_)) => Err(Lost::HungUp),
+            Either::Second(Ok(count)) if count > 0 => {
+                receiver.receive(count).map_err(Lost::Protocol)
+            }
+            Either::Second(_) => Err(Lost::Closed),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The hub of a client, shared by the tasks of one executor.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use docent_core::handle::{Share, act};
+use docent_core::hub::{BoardPath, BodyOf, Borrowed, Hub};
+use docent_core::time::Instant;
+use embassy_time::Instant as Time;
+
+/// What the handles of a client and its runner have in common.
+pub(crate) struct Shared<'d> {
+    hub: RefCell<Hub<Borrowed<'d>>>,
+    chroot: &'d str,
+}
+
+impl<'d> Shared<'d> {
+    pub(crate) const fn new(hub: Hub<Borrowed<'d>>, chroot: &'d str) -> Self {
+        Self {
+            hub: RefCell::new(hub),
+            chroot,
+        }
+    }
+}
+
+/// A share in a client.
+#[derive(Clone, Copy)]
+pub struct Link<'d>(&'d Shared<'d>);
+
+impl<'d> Link<'d> {
+    pub(crate) const fn new(shared: &'d Shared<'d>) -> Self {
+        Self(shared)
+    }
+}
+
+impl fmt::Debug for Link<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, state, requests) = self.with(|hub| {
+            let session = hub.session();
+            (session.id(), session.status().state, hub.requests())
+        });
+        write!(f, "session {id:#x}, {state:?}, {requests} requests waiting")
+    }
+}
+
+/// The time of the hub: embassy's, in microseconds.
+pub(crate) fn now() -> Instant {
+    Instant::from_micros(Time::now().as_micros())
+}
+
+impl<'d> Share for Link<'d> {
+    type Storage = Borrowed<'d>;
+    type Path = BoardPath;
+    type Body = Body<'d>;
+    type Time = Time;
+
+    fn with<T>(&self, act: impl FnOnce(&mut Hub<Borrowed<'d>>) -> T) -> T {
+        act(&mut self.0.hub.borrow_mut())
+    }
+
+    fn now(&self) -> Instant {
+        now()
+    }
+
+    fn time(&self, instant: Instant) -> Time {
+        Time::from_micros(instant.as_micros())
+    }
+
+    fn chroot(&self) -> &str {
+        self.0.chroot
+    }
+
+    fn body(&self, body: BodyOf<Borrowed<'d>>) -> Body<'d> {
+        Body {
+            link: *self,
+            body: Some(body),
+        }
+    }
+}
+
+/// The body of a reply. Until it is dropped it occupies the room of one call.
+pub struct Body<'d> {
+    link: Link<'d>,
+    body: Option<BodyOf<Borrowed<'d>>>,
+}
+
+impl AsRef<[u8]> for Body<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.body.as_ref().map(AsRef::as_ref).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.as_ref().len())
+    }
+}
+
+impl Drop for Body<'_> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            act(&self.link, |hub| hub.recycle(body));
+        }
+    }
+}
