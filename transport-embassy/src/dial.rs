@@ -27,8 +27,5 @@ pub trait Dial {
     ///
     /// # Errors
     /// As the stack says. The session will try again, also with other servers, after a pause.
-    async fn dial<'a>(
-        &'a mut self,
-        server: HostPort<'_>,
-    ) -> Result<Self::Connection<'a>, Self::Error>;
+    async fn dial(&mut self, server: HostPort<'_>) -> Result<Self::Connection<'_>, Self::Error>;
 }

@@ -73,7 +73,7 @@ impl Dial for Net<'_> {
         Self: 'a;
     type Error = NetError;
 
-    async fn dial<'a>(&'a mut self, server: HostPort<'_>) -> Result<Tcp<'a>, NetError> {
+    async fn dial(&mut self, server: HostPort<'_>) -> Result<Tcp<'_>, NetError> {
         let address = self.resolve(server.host).await?;
         let mut socket = TcpSocket::new(self.stack, self.rx, self.tx);
         // Requests are small and batched by the runner; waiting for more only adds latency.

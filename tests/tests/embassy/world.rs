@@ -130,9 +130,7 @@ impl World {
         let end = clock::now() + 3_600_000_000;
         while !test.poll() {
             // All of them, without stopping at the first.
-            let moved = tasks
-                .iter_mut()
-                .fold(false, |moved, task| task.try_poll() || moved);
+            let moved = tasks.iter_mut().filter_map(Task::try_poll).count() > 0;
             if moved || test.is_ready() {
                 continue;
             }
@@ -207,13 +205,9 @@ impl<'a> Task<'a, ()> {
         self.future.is_some() && self.flag.0.load(Ordering::Relaxed)
     }
 
-    /// Whether it has run a bit.
-    fn try_poll(&mut self) -> bool {
-        let ready = self.is_ready();
-        if ready {
-            self.poll();
-        }
-        ready
+    /// Whether it is over, if it was ready to run.
+    fn try_poll(&mut self) -> Option<bool> {
+        self.is_ready().then(|| self.poll())
     }
 
     /// Whether it is over.
@@ -282,7 +276,7 @@ impl Dial for Pipes {
     type Connection<'a> = Pipe;
     type Error = &'static str;
 
-    async fn dial<'a>(&'a mut self, server: HostPort<'_>) -> Result<Pipe, &'static str> {
+    async fn dial(&mut self, server: HostPort<'_>) -> Result<Pipe, &'static str> {
         if self.0.0.silent.get() {
             pending::<()>().await;
         }
