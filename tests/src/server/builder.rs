@@ -72,6 +72,7 @@ pub(super) struct Config {
     pub(super) peer: String,
     pub(super) history: usize,
     pub(super) trace: usize,
+    pub(super) nodes: Vec<String>,
 }
 
 impl Config {
@@ -109,7 +110,9 @@ impl Config {
 
     /// The state before the first transaction.
     pub(super) fn tree(&self) -> Tree {
-        Tree::new(self.membership(), self.epoch_ms, self.sticky)
+        let mut tree = Tree::new(self.membership(), self.epoch_ms, self.sticky);
+        self.nodes.iter().for_each(|path| tree.found(path));
+        tree
     }
 }
 
@@ -143,6 +146,7 @@ impl Default for Builder {
             peer: "127.0.0.1".to_owned(),
             history: usize::MAX,
             trace: 0,
+            nodes: Vec::new(),
         })
     }
 }
@@ -287,6 +291,12 @@ impl Builder {
     /// told. One takes up to 1 KiB.
     pub const fn trace(mut self, records: usize) -> Self {
         self.0.trace = records;
+        self
+    }
+
+    /// A node without data that is there from the start, open to everyone. Name those above it first.
+    pub fn node(mut self, path: impl Into<String>) -> Self {
+        self.0.nodes.push(path.into());
         self
     }
 

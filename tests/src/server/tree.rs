@@ -188,6 +188,11 @@ impl Tree {
         tree
     }
 
+    /// Adds a node that no transaction has created.
+    pub(super) fn found(&mut self, path: &str) {
+        self.insert(path, Node::system(acl::open()));
+    }
+
     /// The node; the root has two names.
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
         self.nodes.get(if path == "/" { "" } else { path })

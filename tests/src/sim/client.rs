@@ -29,13 +29,14 @@ pub(super) trait Kind: 'static {
     fn parts(
         plan: &Plan,
         config: &Config,
+        chroot: &'static str,
     ) -> (Parts<Self::Storage>, <Self::Storage as Storage>::Tx);
 
     fn frame(bytes: &[u8]) -> Frame<'_, Self::Storage>;
 
     /// The longest reply that a driver keeps.
     const MAX_REPLY: usize;
-    /// How many tasks of each sort there may be.
+    /// How many tasks of the application there may be.
     const TASKS: usize;
 }
 
@@ -46,7 +47,7 @@ impl Kind for OnHeap {
     type Path = HeapPath;
     type Storage = Heap;
 
-    fn parts(plan: &Plan, config: &Config) -> (Parts<Heap>, HeapTx) {
+    fn parts(plan: &Plan, config: &Config, chroot: &str) -> (Parts<Heap>, HeapTx) {
         let limits = Limits {
             calls: plan.room,
             unsent_bytes: 512,
@@ -54,7 +55,7 @@ impl Kind for OnHeap {
             claims: plan.room,
         };
         (
-            limits.parts(config, "".into(), HeapAuths::default()),
+            limits.parts(config, chroot.into(), HeapAuths::default()),
             limits.tx(config),
         )
     }
@@ -64,7 +65,7 @@ impl Kind for OnHeap {
     }
 
     const MAX_REPLY: usize = 4096;
-    const TASKS: usize = 2;
+    const TASKS: usize = usize::MAX;
 }
 
 /// As on a board, with the least memory that the workload can do with.
@@ -81,14 +82,18 @@ impl Kind for OnBoard {
     type Storage = Borrowed<'static>;
 
     /// What is borrowed is never given back: some kilobytes for each simulated board.
-    fn parts(_: &Plan, _: &Config) -> (Parts<Borrowed<'static>>, FixedTx<'static>) {
+    fn parts(
+        _: &Plan,
+        _: &Config,
+        chroot: &'static str,
+    ) -> (Parts<Borrowed<'static>>, FixedTx<'static>) {
         let room = |size| Vec::leak(vec![0; size]);
         let buffers = Buffers {
             tx: [room(ROOM), room(ROOM)],
             bodies: room(CALLS * ROOM),
         };
         let resources = Box::leak(Box::new(Resources::<CALLS, CALLS>::new()));
-        resources.parts(buffers, "", &[])
+        resources.parts(buffers, chroot, &[])
     }
 
     fn frame(bytes: &[u8]) -> Frame<'_, Borrowed<'static>> {
@@ -96,7 +101,7 @@ impl Kind for OnBoard {
     }
 
     const MAX_REPLY: usize = ROOM;
-    const TASKS: usize = 1;
+    const TASKS: usize = 3;
 }
 
 /// A clock that starts somewhere and runs at its own rate.
@@ -123,6 +128,7 @@ impl Clock {
 pub(super) struct Shared<K: Kind> {
     hub: RefCell<Hub<K::Storage>>,
     clock: Clock,
+    chroot: &'static str,
     world: Rc<World>,
 }
 
@@ -154,7 +160,7 @@ impl<K: Kind> Share for Hold<K> {
     }
 
     fn chroot(&self) -> &str {
-        ""
+        self.0.chroot
     }
 
     fn body(&self, body: BodyOf<K::Storage>) -> Kept<K> {
@@ -251,7 +257,8 @@ impl<K: Kind> Client<K> {
     pub(super) fn new(world: &Rc<World>, id: usize, waker: Waker) -> Self {
         let plan = &world.plan;
         let config = config(plan);
-        let (parts, tx) = K::parts(plan, &config);
+        let chroot = plan.work.chroot(id);
+        let (parts, tx) = K::parts(plan, &config, chroot);
         let (seed, clock) = world.draw(|rng| {
             let clock = Clock {
                 offset: rng.below(1 << 40),
@@ -269,6 +276,7 @@ impl<K: Kind> Client<K> {
         let shared = Shared {
             hub: RefCell::new(hub),
             clock,
+            chroot,
             world: Rc::clone(world),
         };
         Self {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::link::Weather;
 use super::rng::Rng;
+use super::workload::Work;
 
 macro_rules! faults {
     ($($name:ident = $text:literal,)*) => {
@@ -152,9 +153,7 @@ pub(super) struct Plan {
     pub(super) room: usize,
     /// Whether clients can do with servers that have lost their quorum.
     pub(super) read_only: bool,
-    pub(super) lockers: usize,
-    pub(super) writers: usize,
-    pub(super) watchers: usize,
+    pub(super) work: Work,
 }
 
 impl Plan {
@@ -176,9 +175,7 @@ impl Plan {
             new_release: rng.once_in(2),
             room: [2, 3, 8, ROOMY][rng.index(4)],
             read_only: rng.once_in(4),
-            lockers: 1 + rng.index(2),
-            writers: rng.index(3),
-            watchers: rng.index(3),
+            work: Work::draw(rng),
         }
     }
 
@@ -207,8 +204,8 @@ impl Plan {
 
     /// How long it may take until everything is well again: three session timeouts, and a turn for
     /// everybody who waits for the lock.
-    pub(super) const fn recovery(&self) -> u64 {
-        let turns = (self.lockers * self.clients) as u64;
+    pub(super) fn recovery(&self) -> u64 {
+        let turns = (self.work.lockers() * self.clients) as u64;
         3000 * self.timeout_ms + 30 * turns * self.weather.delay.1
     }
 

@@ -89,10 +89,10 @@ impl Report {
             hash: world.hash(),
             seconds: world.now() as f64 / 1e6,
             ops: journal.ops,
-            unknown: journal.unknown(),
-            overlaps: journal.overlaps,
+            unknown: journal.writes.unknown(),
+            overlaps: journal.held.overlaps,
             watches: journal.watches.len() as u64,
-            sections: journal.sections,
+            sections: journal.held.sections,
             faults: world.counts.borrow().clone(),
             injected: injected.collect(),
             timeline: world.timeline(),
@@ -139,17 +139,8 @@ fn start<K: Kind>(world: &Rc<World>, id: usize, holders: &Holders<K>) {
         holders: Rc::clone(holders),
         rng: world.draw(Rng::fork),
     };
-    let plan = &world.plan;
-    let executor = &world.executor;
-    for _ in 0..plan.lockers.min(K::TASKS) {
-        executor.spawn(id, "lock", Role::Task { finite: true }, task().lock());
-    }
-    for _ in 0..plan.writers.min(K::TASKS) {
-        executor.spawn(id, "write", Role::Task { finite: true }, task().write());
-    }
-    for _ in 0..plan.watchers.min(K::TASKS) {
-        executor.spawn(id, "watch", Role::Task { finite: false }, task().watch());
-    }
+    let jobs = world.plan.work.jobs.iter();
+    jobs.take(K::TASKS).for_each(|job| task().start(*job));
 }
 
 /// Whether everything is as if nothing had ever gone wrong.

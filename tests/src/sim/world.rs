@@ -133,7 +133,11 @@ impl World {
         } else {
             Release::V3_8
         };
-        let ensemble = Ensemble::builder()
+        let builder = match plan.work.base {
+            "" => Ensemble::builder(),
+            base => Ensemble::builder().node(base),
+        };
+        let ensemble = builder
             .members(plan.members)
             .release(release)
             .tick(Duration::from_millis(plan.tick_ms))
@@ -181,6 +185,11 @@ impl World {
 
     pub(super) fn advance(&self, to: u64) {
         self.now.set(self.now().max(to));
+    }
+
+    /// The last transaction that the ensemble has agreed on.
+    pub(super) fn zxid(&self) -> i64 {
+        self.ensemble.borrow().zxid()
     }
 
     /// A number that was not given out before.

@@ -1,0 +1,65 @@
+//! What was done and seen, and whether it agrees with what the ensemble has agreed on.
+
+mod history;
+mod locks;
+mod reads;
+mod watches;
+mod writes;
+
+pub(super) use self::locks::{Held, first};
+pub(super) use self::reads::Read;
+pub(super) use self::watches::{Aim, Tale, Watch};
+pub(super) use self::writes::{Effect, Writes};
+
+use self::history::History;
+use super::world::World;
+
+/// Where the lock is.
+pub(super) const LOCK: &str = "/l";
+/// What the holders of the lock write.
+pub(super) const REGISTER: &str = "/register";
+
+/// What tasks have done and seen.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    pub(super) writes: Writes,
+    pub(super) reads: Vec<Read>,
+    pub(super) watches: Vec<Watch>,
+    pub(super) held: Held,
+    pub(super) ops: u64,
+}
+
+impl Journal {
+    /// A client's tasks are gone, and nobody looks at what they have waited for.
+    pub(super) fn leave(&mut self, client: usize) {
+        let its = self.watches.iter_mut();
+        for watch in its.filter(|watch| watch.client == client && watch.tale == Tale::Waiting) {
+            watch.tale = Tale::Dropped;
+        }
+    }
+}
+
+/// Checks all that was done and seen, at the end.
+pub(super) fn check(world: &World, connections: &[u32]) {
+    // What the ensemble has forgotten cannot be asked of it.
+    if !world.plan.history_holds() {
+        return;
+    }
+    let ensemble = world.ensemble.borrow();
+    let journal = world.journal.borrow();
+    let history = History::new(&ensemble);
+    // What has happened just now need not have been told.
+    let settled = world.now() - 1_000_000 - 20 * world.plan.weather.delay.1;
+    let is_excused = |watch: &Watch| {
+        let moved = watch
+            .absent
+            .is_some_and(|at| at != connections[watch.client]);
+        moved && ensemble.node(&watch.path).is_none()
+    };
+    let wrong = writes::check(&journal, &history)
+        .into_iter()
+        .chain(reads::check(&journal, &history))
+        .chain(watches::check(&journal, &history, settled, &is_excused))
+        .chain(locks::check(&ensemble));
+    wrong.for_each(|wrong| world.fail(wrong));
+}
