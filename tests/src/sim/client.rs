@@ -20,40 +20,39 @@ use super::faults::{Fault, Plan};
 use super::link::{LinkId, To};
 use super::world::{Event, World};
 
-/// Where a client keeps what it has.
-pub(super) trait Kind: 'static {
+/// Where a client keeps what it has: [on the heap](OnHeap) or [as on a board](OnBoard).
+pub trait Kind: 'static {
+    /// An owned path.
     type Path: PathBuf + Clone + std::fmt::Debug;
+    /// The memory of a hub.
     type Storage: Storage<Path = Self::Path, Watches: Watches<Events: EventQueue<Path = Self::Path>>>;
 
-    /// The memory of a hub, and its driver's transmit buffer.
+    /// A hub's memory within `limits`, which a board has its own instead of, and its driver's
+    /// transmit buffer.
     fn parts(
-        plan: &Plan,
+        limits: Limits,
         config: &Config,
         chroot: &'static str,
     ) -> (Parts<Self::Storage>, <Self::Storage as Storage>::Tx);
 
+    /// A frame as the hub takes it.
     fn frame(bytes: &[u8]) -> Frame<'_, Self::Storage>;
 
-    /// The longest reply that a driver keeps.
+    /// The longest reply that a driver can keep.
     const MAX_REPLY: usize;
-    /// How many tasks of the application there may be.
+    /// How many tasks of the application may use a client at a time.
     const TASKS: usize;
 }
 
 /// As on a server.
-pub(super) struct OnHeap;
+#[derive(Clone, Copy, Debug)]
+pub struct OnHeap;
 
 impl Kind for OnHeap {
     type Path = HeapPath;
     type Storage = Heap;
 
-    fn parts(plan: &Plan, config: &Config, chroot: &str) -> (Parts<Heap>, HeapTx) {
-        let limits = Limits {
-            calls: plan.room,
-            unsent_bytes: 512,
-            watches: plan.room,
-            claims: plan.room,
-        };
+    fn parts(limits: Limits, config: &Config, chroot: &str) -> (Parts<Heap>, HeapTx) {
         (
             limits.parts(config, chroot.into(), HeapAuths::default()),
             limits.tx(config),
@@ -64,12 +63,13 @@ impl Kind for OnHeap {
         bytes.to_vec().into()
     }
 
-    const MAX_REPLY: usize = 4096;
+    const MAX_REPLY: usize = usize::MAX;
     const TASKS: usize = usize::MAX;
 }
 
-/// As on a board, with the least memory that the workload can do with.
-pub(super) struct OnBoard;
+/// As on a board, with little memory: four calls, four watches, and 512 bytes for a request or reply.
+#[derive(Clone, Copy, Debug)]
+pub struct OnBoard;
 
 /// The size of a board's buffers.
 const ROOM: usize = 512;
@@ -83,7 +83,7 @@ impl Kind for OnBoard {
 
     /// What is borrowed is never given back: some kilobytes for each simulated board.
     fn parts(
-        _: &Plan,
+        _: Limits,
         _: &Config,
         chroot: &'static str,
     ) -> (Parts<Borrowed<'static>>, FixedTx<'static>) {
@@ -125,15 +125,28 @@ impl Clock {
 }
 
 /// What the tasks of a client share.
-pub(super) struct Shared<K: Kind> {
+struct Shared<K: Kind> {
     hub: RefCell<Hub<K::Storage>>,
     clock: Clock,
     chroot: &'static str,
     world: Rc<World>,
 }
 
-/// A share in a client.
-pub(super) struct Hold<K: Kind>(Rc<Shared<K>>);
+/// A share in a simulated client.
+pub struct Hold<K: Kind>(Rc<Shared<K>>);
+
+impl<K: Kind> std::fmt::Debug for Hold<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hold({:?})", self.with(|hub| hub.session().status()))
+    }
+}
+
+impl<K: Kind> Hold<K> {
+    /// When the client's clock will show this.
+    pub(super) fn when(&self, instant: Instant) -> u64 {
+        self.0.clock.when(instant)
+    }
+}
 
 impl<K: Kind> Clone for Hold<K> {
     fn clone(&self) -> Self {
@@ -171,10 +184,16 @@ impl<K: Kind> Share for Hold<K> {
     }
 }
 
-/// A reply that gives its room back.
-pub(super) struct Kept<K: Kind> {
+/// The body of a reply, which gives its room back when it is dropped.
+pub struct Kept<K: Kind> {
     shared: Hold<K>,
     body: Option<BodyOf<K::Storage>>,
+}
+
+impl<K: Kind> std::fmt::Debug for Kept<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kept({} bytes)", self.as_ref().len())
+    }
 }
 
 impl<K: Kind> AsRef<[u8]> for Kept<K> {
@@ -221,8 +240,8 @@ pub(super) trait Drive {
     fn detach(&mut self);
 }
 
-/// A client and its driver.
-pub(super) struct Client<K: Kind> {
+/// A client's driver.
+pub(super) struct Driver<K: Kind> {
     id: usize,
     world: Rc<World>,
     hold: Hold<K>,
@@ -235,6 +254,8 @@ pub(super) struct Client<K: Kind> {
     written: usize,
     armed: Cell<Option<Instant>>,
     logged: Status,
+    /// Its process has died.
+    dead: bool,
 }
 
 fn config(plan: &Plan) -> Config {
@@ -247,18 +268,24 @@ fn config(plan: &Plan) -> Config {
             cap: timeout / 2,
             stable: timeout,
         },
-        max_request: 300,
+        max_request: plan.max_request,
         read_only: plan.read_only,
         ..Config::DEFAULT
     }
 }
 
-impl<K: Kind> Client<K> {
+impl<K: Kind> Driver<K> {
     pub(super) fn new(world: &Rc<World>, id: usize, waker: Waker) -> Self {
         let plan = &world.plan;
         let config = config(plan);
         let chroot = plan.work.chroot(id);
-        let (parts, tx) = K::parts(plan, &config, chroot);
+        let limits = Limits {
+            calls: plan.room,
+            unsent_bytes: plan.unsent_bytes,
+            watches: plan.room,
+            claims: plan.room,
+        };
+        let (parts, tx) = K::parts(limits, &config, chroot);
         let (seed, clock) = world.draw(|rng| {
             let clock = Clock {
                 offset: rng.below(1 << 40),
@@ -292,6 +319,7 @@ impl<K: Kind> Client<K> {
             written: 0,
             armed: Cell::new(None),
             logged,
+            dead: false,
         }
     }
 
@@ -412,7 +440,8 @@ impl<K: Kind> Client<K> {
     /// Takes one step through what was received. Whether there was one.
     fn read_one(&mut self) -> Result<bool, ProtocolError> {
         let now = self.hold.now();
-        let step = self.frames.step(&self.received, K::MAX_REPLY)?;
+        let most = K::MAX_REPLY.min(self.world.plan.max_reply);
+        let step = self.frames.step(&self.received, most)?;
         let (drop, handled) = match step {
             Step::NeedMore { .. } => return Ok(false),
             Step::Skipping { n } => (n, Ok(None)),
@@ -462,7 +491,7 @@ impl<K: Kind> Client<K> {
     }
 }
 
-impl<K: Kind> Drive for Client<K> {
+impl<K: Kind> Drive for Driver<K> {
     fn arrive(&mut self, link: LinkId, bytes: Option<&[u8]>) {
         if !matches!(self.socket, Socket::Open(open) if open == link) || self.ended {
             return;
@@ -510,7 +539,7 @@ impl<K: Kind> Drive for Client<K> {
     }
 
     fn drive(&mut self) {
-        loop {
+        while !self.dead {
             let moved = self.read() | self.write();
             let now = self.hold.now();
             let due = self.with(|hub| hub.poll_timeout().is_some_and(|at| at <= now));
@@ -524,10 +553,9 @@ impl<K: Kind> Drive for Client<K> {
             self.log();
             let acted = action.map(|action| self.carry_out(action)).is_some();
             if !moved && !acted && !due {
-                break;
+                return self.arm();
             }
         }
-        self.arm();
     }
 
     fn status(&self) -> Status {
@@ -550,6 +578,7 @@ impl<K: Kind> Drive for Client<K> {
     }
 
     fn crash(&mut self, closes: bool) {
+        self.dead = true;
         if closes {
             return self.drop_socket();
         }

@@ -1,6 +1,7 @@
 //! An executor for one thread, which runs whoever is ready in the order of chance.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +53,24 @@ struct Place {
     over: bool,
     flag: Arc<Flag>,
 }
+
+impl Place {
+    fn is_awaited(&self) -> bool {
+        self.role == Role::Task { finite: true } && !self.over
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.client {
+            NOBODY => f.write_str(self.name),
+            client => write!(f, "client {client}: {}", self.name),
+        }
+    }
+}
+
+/// Stands for a client where a task belongs to none, so that no fault befalls it.
+pub(super) const NOBODY: usize = usize::MAX;
 
 #[derive(Default)]
 pub(super) struct Executor {
@@ -127,15 +146,15 @@ impl Executor {
         })
     }
 
-    /// Polls a task.
-    pub(super) fn poll(&self, place: usize) {
-        let (job, flag) = {
+    /// Polls a task, and says whether it is one of the application.
+    pub(super) fn poll(&self, place: usize) -> bool {
+        let (job, flag, role) = {
             let mut places = self.places.borrow_mut();
             let place = &mut places[place];
-            (place.job.take(), Arc::clone(&place.flag))
+            (place.job.take(), Arc::clone(&place.flag), place.role)
         };
         let Some(mut job) = job else {
-            return;
+            return false;
         };
         let waker = Waker::from(flag);
         let poll = job.as_mut().poll(&mut Context::from_waker(&waker));
@@ -143,33 +162,29 @@ impl Executor {
         let place = &mut places[place];
         // It may have been dismissed meanwhile.
         place.over |= poll.is_ready();
-        if !place.over {
-            place.job = Some(job);
-            return;
-        }
+        let rest = if place.over {
+            Some(job)
+        } else {
+            place.job.replace(job)
+        };
         drop(places);
-        drop(job);
+        drop(rest);
+        role != Role::Reaper
     }
 
     /// What a turn is called, and whose it is.
     pub(super) fn name(&self, turn: Turn) -> String {
         match turn {
             Turn::Driver(client) => format!("client {client}"),
-            Turn::Task(place) => {
-                let place = &self.places.borrow()[place];
-                format!("client {}: {}", place.client, place.name)
-            }
+            Turn::Task(place) => self.places.borrow()[place].to_string(),
         }
     }
 
-    /// What is to end and has not.
-    pub(super) fn unfinished(&self) -> Vec<(usize, &'static str)> {
+    /// Who is to end and has not, in words.
+    pub(super) fn waiting(&self) -> Vec<String> {
         let places = self.places.borrow();
-        let finite = Role::Task { finite: true };
-        let open = places
-            .iter()
-            .filter(|place| place.role == finite && !place.over);
-        open.map(|place| (place.client, place.name)).collect()
+        let open = places.iter().filter(|place| place.is_awaited());
+        open.map(Place::to_string).collect()
     }
 
     /// Drops all tasks.

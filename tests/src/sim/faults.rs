@@ -74,6 +74,34 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
+    /// What an ensemble and its clients are made to survive. Missing are the loss of data, and what
+    /// only Docent's own simulation does.
+    pub const USUAL: &'static [Self] = &[
+        Self::Cut,
+        Self::CutToServer,
+        Self::CutToClient,
+        Self::ServerCut,
+        Self::Mute,
+        Self::Deaf,
+        Self::Stall,
+        Self::Partition,
+        Self::Duplicate,
+        Self::Lag,
+        Self::Hold,
+        Self::PauseMember,
+        Self::Kill,
+        Self::KillAll,
+        Self::Isolate,
+        Self::PauseClient,
+        Self::StarveTasks,
+        Self::StarveDriver,
+        Self::Crash,
+        Self::Close,
+        Self::Expire,
+        Self::Skew,
+        Self::Fragments,
+    ];
+
     /// Whether it holds from the start, instead of happening at a time.
     pub(super) const fn is_condition(self) -> bool {
         matches!(
@@ -151,6 +179,10 @@ pub(super) struct Plan {
     pub(super) new_release: bool,
     /// How many calls, and watches, a client has room for.
     pub(super) room: usize,
+    /// The bytes that a client has room for: of a request, of all that were not sent, of a reply.
+    pub(super) max_request: usize,
+    pub(super) unsent_bytes: usize,
+    pub(super) max_reply: usize,
     /// Whether clients can do with servers that have lost their quorum.
     pub(super) read_only: bool,
     pub(super) work: Work,
@@ -174,9 +206,31 @@ impl Plan {
             skew: [0, 20, 100][rng.index(3)],
             new_release: rng.once_in(2),
             room: [2, 3, 8, ROOMY][rng.index(4)],
+            max_request: 300,
+            unsent_bytes: 512,
+            max_reply: 4096,
             read_only: rng.once_in(4),
             work: Work::draw(rng),
         }
+    }
+
+    /// What a user's own simulation starts from, with nothing of Docent's own.
+    pub(super) fn of_a_user(kinds: &[Fault], rng: &mut Rng) -> Self {
+        let has = |fault| kinds.contains(&fault);
+        let mut plan = Self::draw(rng);
+        plan.faults = kinds.to_vec();
+        plan.faults.retain(|fault| !fault.is_condition());
+        plan.clients = 0;
+        plan.work = Work::none();
+        plan.cancel = 0;
+        plan.skew = if has(Fault::Skew) { 50 } else { 0 };
+        plan.room = if has(Fault::Full) { 4 } else { 1000 };
+        plan.weather.piece = if has(Fault::Fragments) { 7 } else { usize::MAX };
+        plan.weather.window = 1 << 16;
+        plan.max_request = 1_048_575;
+        plan.unsent_bytes = 1 << 20;
+        plan.max_reply = 1 << 20;
+        plan
     }
 
     /// What is wrong from the start.

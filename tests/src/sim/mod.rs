@@ -8,9 +8,12 @@
 //! At some time all faults end. Within three session timeouts everything must then be well again.
 //! What was done and seen is compared with what the ensemble has agreed on.
 
+mod builder;
+mod catch;
 mod check;
 mod client;
 mod executor;
+mod failure;
 mod faults;
 mod link;
 mod process;
@@ -18,10 +21,16 @@ mod rng;
 mod run;
 mod schedule;
 mod shrink;
+mod simulation;
 mod swarm;
 mod trouble;
 mod workload;
 mod world;
 
+pub use self::builder::Sim;
+pub use self::client::{Hold, Kept, Kind, OnBoard, OnHeap};
+pub use self::failure::Failure;
 pub use self::faults::{Counts, Fault};
-pub use self::swarm::{Report, play, shrink};
+pub use self::simulation::{Client, Process, Simulation, Task};
+pub use self::swarm::{Report, play, play_only, shrink};
+pub use self::world::Sleep;

@@ -5,7 +5,10 @@ use std::mem;
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::client::Drive;
+use docent_core::handle::Handle;
+use docent_core::recipes::reap;
+
+use super::client::{Drive, Driver, Hold, Kind};
 use super::executor::Role;
 use super::world::World;
 
@@ -40,17 +43,16 @@ pub(super) enum Exit {
 }
 
 impl World {
-    /// Puts a driver, and with it a process without tasks, into a place.
-    pub(super) fn settle<D: Drive + 'static>(
-        &self,
-        id: usize,
-        found: impl FnOnce(Waker) -> D,
-    ) -> Rc<RefCell<D>> {
+    /// Puts a client, and with it a process without tasks, into a place.
+    pub(super) fn employ<K: Kind>(self: &Rc<Self>, id: usize) -> Handle<Hold<K>> {
         let waker = self.executor.driver(id);
-        let driver = Rc::new(RefCell::new(found(waker.clone())));
         waker.wake_by_ref();
+        let driver = Driver::<K>::new(self, id, waker.clone());
+        let handle = driver.handle();
+        self.executor
+            .spawn(id, "reaper", Role::Reaper, reap(handle.clone()));
         let mut process = Process {
-            driver: driver.clone(),
+            driver: Rc::new(RefCell::new(driver)),
             waker,
             main: None,
             tasks_asleep: false,
@@ -66,7 +68,7 @@ impl World {
             drop(processes);
             drop(before);
         }
-        driver
+        handle
     }
 
     /// The driver of a process.
@@ -79,11 +81,12 @@ impl World {
     }
 
     pub(super) fn is_asleep(&self, id: usize, role: Role) -> bool {
-        let process = &self.processes.borrow()[id];
-        match role {
+        let processes = self.processes.borrow();
+        // What belongs to no process is never frozen.
+        processes.get(id).is_some_and(|process| match role {
             Role::Task { .. } => process.tasks_asleep,
             Role::Driver | Role::Reaper => process.driver_asleep,
-        }
+        })
     }
 
     /// Freezes a process, or parts of it, or lets them go on.

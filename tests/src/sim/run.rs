@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::catch::catch;
 use super::executor::Turn;
 use super::link::{Piece, To};
 use super::world::{Event, World};
@@ -35,12 +36,22 @@ impl World {
             if turns + 12 > MOST_TURNS {
                 self.note(&[], || format!("{turn:?} of {}", self.executor.name(turn)));
             }
-            match turn {
-                Turn::Driver(client) => self.drive(client),
-                Turn::Task(place) => self.executor.poll(place),
+            if let Err(said) = catch(|| self.take(turn)) {
+                self.fail(format!("{}: {said}", self.executor.name(turn)));
             }
             if turns > MOST_TURNS {
                 self.fail(format!("{} spins", self.executor.name(turn)));
+            }
+        }
+    }
+
+    fn take(self: &Rc<Self>, turn: Turn) {
+        match turn {
+            Turn::Driver(client) => self.drive(client),
+            Turn::Task(place) => {
+                if self.executor.poll(place) {
+                    self.progress();
+                }
             }
         }
     }

@@ -3,15 +3,11 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use docent_core::recipes::reap;
-
 use super::check;
-use super::client::{Client, Drive, Kind, OnBoard, OnHeap};
-use super::executor::Role;
+use super::client::{Drive, Kind, OnBoard, OnHeap};
 use super::faults::{Counts, Plan};
 use super::process::Main;
 use super::rng::{Rng, mix};
-use super::schedule::Only;
 use super::shrink::fewest;
 use super::workload::{Holders, Task};
 use super::world::World;
@@ -63,7 +59,8 @@ pub fn shrink(failed: &Report) -> Report {
     play_only(failed.seed, only.as_ref(), true)
 }
 
-fn play_only(seed: u64, only: Only<'_>, verbose: bool) -> Report {
+/// As [`play`], with those of the faults only that have these numbers.
+pub fn play_only(seed: u64, only: Option<&BTreeSet<u32>>, verbose: bool) -> Report {
     let plan = Plan::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
     let world = World::new(seed, plan, only, verbose);
     if seed % 4 == 3 {
@@ -127,11 +124,7 @@ fn swarm<K: Kind>(seed: u64, world: &Rc<World>) -> Report {
 
 /// Starts the client of a process and its tasks.
 fn start<K: Kind>(world: &Rc<World>, id: usize, holders: &Holders<K>) {
-    let driver = world.settle(id, |waker| Client::<K>::new(world, id, waker));
-    let handle = driver.borrow().handle();
-    world
-        .executor
-        .spawn(id, "reaper", Role::Reaper, reap(handle.clone()));
+    let handle = world.employ::<K>(id);
     let task = || Task {
         world: Rc::clone(world),
         client: id,
@@ -145,8 +138,8 @@ fn start<K: Kind>(world: &Rc<World>, id: usize, holders: &Holders<K>) {
 
 /// Whether everything is as if nothing had ever gone wrong.
 fn is_well(world: &World) {
-    for (client, name) in world.executor.unfinished() {
-        world.fail(format!("client {client}: {name} has not ended"));
+    for task in world.executor.waiting() {
+        world.fail(format!("{task} has not ended"));
     }
     for (id, process) in world.processes.borrow().iter().enumerate() {
         let driver = process.driver.borrow();

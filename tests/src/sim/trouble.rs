@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::check::{LOCK, first};
 use super::faults::Fault;
 use super::link::{Link, LinkId, Piece, To};
 use super::process::Exit;
@@ -215,7 +216,7 @@ impl World {
 
     /// The server ends the session of whoever is first in the queue for the lock.
     fn expire_holder(&self) -> Done {
-        let (path, owner, _) = super::check::first(&self.ensemble.borrow())?;
+        let (path, owner, _) = first(&self.ensemble.borrow())?;
         let expired = self.ensemble.borrow_mut().expire(owner);
         expired.then(|| format!("session {owner:#x}, which owns {path}, is ended"))
     }
@@ -243,8 +244,9 @@ impl World {
             }
             _ => {
                 // Contenders never have numbers that are far apart: that takes years.
-                let busy = super::check::first(&ensemble).is_some();
-                let set = !busy && ensemble.set_counter(super::check::LOCK, i32::MAX - 1);
+                let busy = first(&ensemble).is_some();
+                let lock = format!("{}{LOCK}", self.plan.work.base);
+                let set = !busy && ensemble.set_counter(&lock, i32::MAX - 1);
                 set.then(|| "the numbers of the lock's nodes run out".to_owned())
             }
         }
@@ -349,9 +351,7 @@ impl World {
 
     /// All faults end.
     pub(super) fn heal(&self) {
-        if self.healed.replace(true) {
-            return;
-        }
+        self.healed.set(true);
         self.note(&[0x4ea1], || "all faults end".to_owned());
         let muted: Vec<_> = {
             let mut links = self.links.borrow_mut();

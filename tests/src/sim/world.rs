@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -66,6 +67,13 @@ pub(super) enum Relief {
     Stray(ConnId),
 }
 
+impl Event {
+    /// Whether somebody goes on with it who may have been stopped for long.
+    const fn is_awaited(&self) -> bool {
+        matches!(self, Self::Wake(_) | Self::Relief(_) | Self::Heal)
+    }
+}
+
 struct Due {
     at: u64,
     order: u64,
@@ -121,6 +129,10 @@ pub(super) struct World {
     pub(super) journal: RefCell<Journal>,
     failures: RefCell<Vec<String>>,
     serial: Cell<u64>,
+    /// How many events there are that will let somebody go on.
+    awaited: Cell<usize>,
+    /// When a task has last run.
+    progress: Cell<u64>,
 }
 
 impl World {
@@ -166,11 +178,15 @@ impl World {
             journal: RefCell::default(),
             failures: RefCell::default(),
             serial: Cell::new(0),
+            awaited: Cell::new(0),
+            progress: Cell::new(0),
         });
         for injection in schedule {
             world.schedule(injection.at, Event::Fault(injection));
         }
-        world.schedule(world.plan.heal_at, Event::Heal);
+        if world.plan.heal_at > 0 {
+            world.schedule(world.plan.heal_at, Event::Heal);
+        }
         world
     }
 
@@ -243,6 +259,9 @@ impl World {
 
     pub(super) fn schedule(&self, at: u64, event: Event) {
         let order = self.order.replace(self.order.get() + 1);
+        if event.is_awaited() {
+            self.awaited.set(self.awaited.get() + 1);
+        }
         let at = at.max(self.now());
         self.events.borrow_mut().push(Due { at, order, event });
     }
@@ -259,16 +278,37 @@ impl World {
     pub(super) fn next_event(&self) -> Option<Event> {
         let mut events = self.events.borrow_mut();
         let due = events.peek().is_some_and(|due| due.at <= self.now());
-        due.then(|| events.pop())?.map(|due| due.event)
+        let event = due.then(|| events.pop())?.map(|due| due.event);
+        if event.as_ref().is_some_and(Event::is_awaited) {
+            self.awaited.set(self.awaited.get() - 1);
+        }
+        event
     }
 
-    /// Sleeps for so many microseconds, but hardly at all once all faults have ended.
+    /// A task runs.
+    pub(super) fn progress(&self) {
+        self.progress.set(self.now());
+    }
+
+    /// Whether all tasks wait for each other or for a server, and have done so for a while, although
+    /// nothing is wrong any more.
+    pub(super) fn is_stuck(&self, patience: u64) -> bool {
+        let awaits = self.awaited.get() > 0;
+        !awaits && self.now() > self.progress.get() + patience
+    }
+
+    /// Why the end was not reached.
+    pub(super) fn complaint(&self, limit: u64) -> String {
+        let waiting = self.executor.waiting().join(", ");
+        if self.now() < limit {
+            return format!("nobody goes on, though all faults have ended: {waiting}");
+        }
+        format!("not over after {} s: {waiting}", limit / 1_000_000)
+    }
+
     pub(super) fn sleep(self: &Rc<Self>, micros: u64) -> Sleep {
         let healed = self.now().max(self.plan.heal_at);
-        Sleep {
-            until: (self.now() + micros).min(healed + micros / 100),
-            world: Rc::clone(self),
-        }
+        Sleep::until(self, (self.now() + micros).min(healed + micros / 100))
     }
 
     /// Lets go of everything that knows this world.
@@ -353,8 +393,13 @@ impl World {
         answer == b"rw"
     }
 
-    /// A connection breaks. What is on the way is lost.
+    /// A connection breaks, and both sides learn of it in their time.
     pub(super) fn cut(&self, id: LinkId) {
+        self.cut_by(id, &[1, 100_000, 5_000_000]);
+    }
+
+    /// A connection breaks. What is on the way is lost. Each side learns of it by one of these times.
+    pub(super) fn cut_by(&self, id: LinkId, times: &[u64]) {
         let mut links = self.links.borrow_mut();
         let Some(link) = links.get_mut(&id).filter(|link| !link.cut) else {
             return;
@@ -364,7 +409,7 @@ impl World {
         link.to_client.held.clear();
         for to in [To::Server, To::Client] {
             let delay = self.draw(|rng| {
-                let most = [1, 100_000, 5_000_000][rng.index(3)];
+                let most = times[rng.index(times.len())];
                 rng.below(most)
             });
             self.schedule(self.now() + delay, Event::Arrive(id, to, Piece::End));
@@ -469,20 +514,46 @@ impl World {
 }
 
 /// A pause of a task.
-pub(super) struct Sleep {
+#[must_use = "a pause begins when it is awaited"]
+pub struct Sleep {
     until: u64,
     world: Rc<World>,
+    /// Who will be woken.
+    waker: Option<Waker>,
+}
+
+impl Sleep {
+    pub(super) fn until(world: &Rc<World>, until: u64) -> Self {
+        Self {
+            until,
+            world: Rc::clone(world),
+            waker: None,
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sleep(until {:?})", Instant::from_micros(self.until))
+    }
 }
 
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.world.now() >= self.until {
             return Poll::Ready(());
         }
-        let wake = Event::Wake(cx.waker().clone());
-        self.world.schedule(self.until, wake);
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            self.waker = Some(cx.waker().clone());
+            let wake = Event::Wake(cx.waker().clone());
+            self.world.schedule(self.until, wake);
+        }
         Poll::Pending
     }
 }

@@ -67,6 +67,15 @@ impl Work {
         }
     }
 
+    /// Nothing: what there is to do is done by the tasks of a user.
+    pub(in crate::sim) const fn none() -> Self {
+        Self {
+            jobs: Vec::new(),
+            base: "",
+            confined: 1,
+        }
+    }
+
     /// How many tasks of a client compete for the lock.
     pub(in crate::sim) fn lockers(&self) -> usize {
         self.jobs.iter().filter(|job| **job == Job::Lock).count()
