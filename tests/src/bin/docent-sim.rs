@@ -87,6 +87,7 @@ struct Sum {
     ops: u64,
     unknown: u64,
     watches: u64,
+    events: u64,
     sections: u64,
     overlaps: u64,
     faults: Counts,
@@ -99,6 +100,7 @@ impl Sum {
         self.ops += report.ops;
         self.unknown += report.unknown;
         self.watches += report.watches;
+        self.events += report.events;
         self.sections += report.sections;
         self.overlaps += report.overlaps;
         self.faults.merge(&report.faults);
@@ -121,6 +123,7 @@ impl Sum {
         self.ops += other.ops;
         self.unknown += other.unknown;
         self.watches += other.watches;
+        self.events += other.events;
         self.sections += other.sections;
         self.overlaps += other.overlaps;
         self.faults.merge(&other.faults);
@@ -142,6 +145,7 @@ impl Sum {
             &self.unknown,
         );
         row(&"watches checked", &self.watches);
+        row(&"events of lasting watches checked", &self.events);
         row(&"times the lock was held", &self.sections);
         row(
             &"times two held it, as they may without fencing",

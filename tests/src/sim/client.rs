@@ -154,6 +154,13 @@ impl<K: Kind> Clone for Hold<K> {
     }
 }
 
+impl<K: Kind> Hold<K> {
+    /// What the session is known by.
+    pub(super) fn credentials(&self) -> Option<Credentials> {
+        self.with(|hub| hub.session().credentials())
+    }
+}
+
 impl<K: Kind> Share for Hold<K> {
     type Storage = K::Storage;
     type Path = K::Path;

@@ -29,6 +29,8 @@ pub struct Report {
     pub unknown: u64,
     /// How many watches were checked.
     pub watches: u64,
+    /// How many events lasting watches told of.
+    pub events: u64,
     /// How many times the lock was held.
     pub sections: u64,
     /// How many times two clients held the lock at a time, as they may without fencing.
@@ -89,6 +91,7 @@ impl Report {
             unknown: journal.writes.unknown(),
             overlaps: journal.held.overlaps,
             watches: journal.watches.len() as u64,
+            events: journal.events(),
             sections: journal.held.sections,
             faults: world.counts.borrow().clone(),
             injected: injected.collect(),

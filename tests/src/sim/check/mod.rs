@@ -3,11 +3,13 @@
 mod history;
 mod locks;
 mod reads;
+mod subscriptions;
 mod watches;
 mod writes;
 
 pub(super) use self::locks::{Held, first};
 pub(super) use self::reads::Read;
+pub(super) use self::subscriptions::{End, Leg, Subscription, Told};
 pub(super) use self::watches::{Aim, Tale, Watch};
 pub(super) use self::writes::{Effect, Writes};
 
@@ -19,12 +21,20 @@ pub(super) const LOCK: &str = "/l";
 /// What the holders of the lock write.
 pub(super) const REGISTER: &str = "/register";
 
+/// Whether a path is directly below another.
+fn child_of(parent: &str, path: &str) -> bool {
+    let below = path.strip_prefix(parent.trim_end_matches('/'));
+    let name = below.and_then(|below| below.strip_prefix('/'));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// What tasks have done and seen.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pub(super) writes: Writes,
     pub(super) reads: Vec<Read>,
     pub(super) watches: Vec<Watch>,
+    pub(super) subscriptions: Vec<Subscription>,
     pub(super) held: Held,
     pub(super) ops: u64,
 }
@@ -36,6 +46,15 @@ impl Journal {
         for watch in its.filter(|watch| watch.client == client && watch.tale == Tale::Waiting) {
             watch.tale = Tale::Dropped;
         }
+        let its = self.subscriptions.iter_mut();
+        for watch in its.filter(|watch| watch.client == client && watch.end == End::Open) {
+            watch.end = End::Dropped;
+        }
+    }
+
+    /// How many events lasting watches have told of.
+    pub(super) fn events(&self) -> u64 {
+        self.subscriptions.iter().map(Subscription::count).sum()
     }
 }
 
@@ -60,6 +79,7 @@ pub(super) fn check(world: &World, connections: &[u32]) {
         .into_iter()
         .chain(reads::check(&journal, &history))
         .chain(watches::check(&journal, &history, settled, &is_excused))
+        .chain(subscriptions::check(&journal, &history, settled))
         .chain(locks::check(&ensemble));
     wrong.for_each(|wrong| world.fail(wrong));
 }

@@ -1,7 +1,7 @@
 //! Whether every one-shot watch has told of its event, once, or of its end.
 
-use super::Journal;
 use super::history::{Change, History, Kind};
+use super::{Journal, child_of};
 
 /// What a watch is set on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,7 @@ pub(in crate::sim) struct Watch {
 
 impl Watch {
     fn hears(&self, change: &Change<'_>) -> bool {
-        let below = change.path.strip_prefix(&self.path);
-        let child = below.is_some_and(|below| {
-            below.starts_with('/') && below.len() > 1 && !below[1..].contains('/')
-        });
+        let child = child_of(&self.path, change.path);
         change.zxid > self.since
             && match self.aim {
                 Aim::Data => change.path == self.path,

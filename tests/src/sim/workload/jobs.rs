@@ -11,6 +11,8 @@ pub(in crate::sim) enum Job {
     Write,
     /// Sets watches that fire once.
     Watch,
+    /// Sets watches that last.
+    Subscribe,
 }
 
 impl Job {
@@ -19,22 +21,23 @@ impl Job {
             Self::Lock => "lock",
             Self::Write => "write",
             Self::Watch => "watch",
+            Self::Subscribe => "subscribe",
         }
     }
 
     /// Whether it ends once all faults have ended.
     pub(in crate::sim) const fn is_finite(self) -> bool {
-        !matches!(self, Self::Watch)
+        !matches!(self, Self::Watch | Self::Subscribe)
     }
 
     /// How many tasks of it a client has.
     fn draw(self, rng: &mut Rng) -> usize {
         match self {
-            Self::Lock | Self::Write | Self::Watch => rng.index(3),
+            Self::Lock | Self::Write | Self::Watch | Self::Subscribe => rng.index(3),
         }
     }
 
-    const ALL: [Self; 3] = [Self::Lock, Self::Write, Self::Watch];
+    const ALL: [Self; 4] = [Self::Lock, Self::Write, Self::Watch, Self::Subscribe];
 }
 
 /// What the applications of a seed do.

@@ -4,6 +4,7 @@ mod jobs;
 mod locks;
 mod perhaps;
 mod reads;
+mod subscriptions;
 mod watches;
 mod writes;
 
@@ -51,6 +52,7 @@ impl<K: Kind> Task<K> {
         match job {
             Job::Lock => world.executor.spawn(client, name, role, self.lock()),
             Job::Write => world.executor.spawn(client, name, role, self.write()),
+            Job::Subscribe => world.executor.spawn(client, name, role, self.subscribe()),
             Job::Watch => world.executor.spawn(client, name, role, self.watch()),
         }
     }
