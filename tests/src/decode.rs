@@ -301,7 +301,11 @@ fn operations<'a>(input: &mut Decoder<'a>) -> Result<Vec<(OpCode, Body<'a>)>, Ma
             _ if done => return Ok(ops),
             // A server must not follow a client into the depth.
             OpCode::MULTI | OpCode::MULTI_READ => return Err(Malformed::ResultType(op.0)),
-            _ => ops.push((op, Body::decode(op, input)?)),
+            _ => match Body::decode(op, input)? {
+                // Where it would end, and the next one begin, cannot be known.
+                Body::Unknown(_) => return Err(Malformed::ResultType(op.0)),
+                body => ops.push((op, body)),
+            },
         }
     }
 }

@@ -98,6 +98,7 @@ fn odd_requests() {
         Err(-5)
     );
     assert_eq!(old(OpCode::MULTI, &Body::Multi(Vec::new())), Ok(()));
+    assert_eq!(old(OpCode::MULTI, &multi(OpCode(99), Body::Empty)), Err(-5));
     assert_eq!(
         old(OpCode::MULTI, &multi(OpCode::CREATE, create("/b", 5))),
         Err(-5)
