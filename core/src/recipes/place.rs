@@ -202,7 +202,15 @@ fn standing<'n>(
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::format;
+    use std::string::String;
+    use std::vec;
+    use std::vec::Vec;
+
     use super::*;
+    use crate::rng::Rng;
 
     fn stand<'n>(names: &[&'n str], own: &str) -> Standing<&'n str> {
         standing(names.iter().copied(), own, "lock-")
@@ -259,5 +267,49 @@ mod tests {
             "_c_a-lock-0000000005",
         ];
         assert_eq!(stand(&names, names[1]), Standing::Behind(names[0]));
+    }
+
+    /// A name that is a contender with this number, or one that only looks like it.
+    fn sibling(rng: &mut Rng, number: i32) -> (String, bool) {
+        let stem = ["", "_c_a-", "-", "é", "9", "lock-", "x-0000000001-"][rng.up_to(6) as usize];
+        let (name, contends) = match rng.up_to(9) {
+            0 => (format!("{stem}read-{number:010}"), false),
+            1 => (format!("{stem}lock-{number:010}é"), false),
+            2 => (format!("{stem}lock-é{number:010}"), false),
+            3 => (
+                format!("{stem}lock-{:08}", number.unsigned_abs() % 100_000_000),
+                false,
+            ),
+            4 => (format!("../{stem}lock-{number:010}"), false),
+            5 => (format!("{stem}lock-"), false),
+            _ => (format!("{stem}lock-{number:010}"), true),
+        };
+        (name, contends)
+    }
+
+    #[test]
+    fn among_any_siblings_the_nearest_contender_ahead_counts() {
+        let mut rng = Rng::new(3);
+        for _ in 0..2_000 {
+            // Around zero, around the largest number, and anywhere.
+            let middle = [0, i32::MAX, rng.next() as i32][rng.up_to(2) as usize];
+            let mine = format!("_c_own-lock-{middle:010}");
+            let (mut names, mut ahead) = (vec![mine.clone()], None::<(i32, String)>);
+            for _ in 0..rng.up_to(8) {
+                let offset = rng.up_to(60) as i32 - 30;
+                let (name, contends) = sibling(&mut rng, middle.wrapping_add(offset));
+                names.push(name.clone());
+                let nearer = ahead.as_ref().is_none_or(|(nearest, _)| offset > *nearest);
+                if contends && offset < 0 && nearer {
+                    ahead = Some((offset, name));
+                }
+            }
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let expected = ahead
+                .as_ref()
+                .map_or(Standing::First, |(_, name)| Standing::Behind(name.as_str()));
+            assert_eq!(stand(&names, &mine), expected, "{mine} among {names:?}");
+            assert_eq!(stand(&names[1..], &mine), Standing::Gone);
+        }
     }
 }

@@ -167,4 +167,24 @@ mod tests {
             Duration::from_secs(1)
         ));
     }
+
+    #[test]
+    fn no_settings_make_a_pause_longer_than_their_bounds() {
+        let mut rng = Rng::new(2);
+        for _ in 0..2_000 {
+            let mut time = || Duration::from_millis(rng.up_to(i32::MAX as u64));
+            let (base, cap, saved) = (time(), time(), time());
+            let backoff = Backoff {
+                base,
+                cap,
+                ..Backoff::DEFAULT
+            };
+            let rounds = rng.up_to(70) as u32;
+            let saving = rounds.is_multiple_of(2).then_some(saved);
+            let pause = backoff.pause(rounds, saving, &mut rng);
+            let grown = base.saturating_mul(2_u32.saturating_pow(rounds));
+            assert!(pause <= grown && pause <= cap);
+            assert!(saving.is_none_or(|saved| pause <= saved / 8));
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod ending;
 mod handshake;
 mod heartbeat;
 mod hostile;
+mod numbers;
 mod reconnection;
 
 use std::vec::Vec;
