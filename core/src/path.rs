@@ -296,6 +296,16 @@ pub fn sequence(name: &str) -> Option<(&str, i32)> {
     }
 }
 
+/// The number of a contender in a queue of sequential nodes: of a node that was asked for by a name
+/// that ends with `suffix`.
+///
+/// `None` for all others. No server has a child with a slash in its name; one that says so is not to
+/// be followed.
+pub fn contender(name: &str, suffix: &str) -> Option<i32> {
+    let (stem, number) = sequence(name)?;
+    (stem.ends_with(suffix) && !stem.contains('/')).then_some(number)
+}
+
 /// The server's number in the name of a sequential node that was created as `prefix`.
 ///
 /// `None` if anything but a sequence number, in one of the forms of [`sequence`], follows `prefix`.

@@ -59,7 +59,10 @@ impl<'d> Receiver<'d> {
         let (now, longest) = (now(), self.buffer.len().saturating_sub(4));
         let (done, waker) = match self.frames.step(received, longest)? {
             Step::NeedMore { .. } => return Ok(None),
-            Step::Skipping { n } => (n, None),
+            Step::Skipping { n } => {
+                let skipped = received.get(..n).unwrap_or_default();
+                (n, self.link.with(|hub| hub.handle_skipped(now, skipped))?)
+            }
             Step::Oversized { header, len } => {
                 let handle = |hub: &mut Hub<_>| hub.handle_oversized(now, header, len);
                 (0, self.link.with(handle)?)

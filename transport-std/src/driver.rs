@@ -447,7 +447,7 @@ impl Connection {
                 }
                 Step::Skipping { n } => {
                     at += n;
-                    continue;
+                    hub.handle_skipped(now, &received[at - n..at])?
                 }
                 Step::Oversized { header, len } => hub.handle_oversized(now, header, len)?,
                 Step::Frame(range) => {

@@ -51,7 +51,7 @@ impl<'d> Storage for Borrowed<'d> {
 /// | `Resources`, for each call | 208 |
 /// | `Resources`, for each watch | 240 |
 /// | `Resources`, for each task | 48 |
-/// | [`Hub`](super::Hub) | 800 |
+/// | [`Hub`](super::Hub) | 880 |
 /// | of which [`Session`](crate::session::Session) | 448 |
 /// | [`Handle`](crate::handle::Handle) | 8 and what it [shares](crate::handle::Share) |
 /// | the future of [`Lock::acquire`](crate::recipes::Lock::acquire) | 768 |
@@ -73,9 +73,9 @@ pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: 
 ///
 /// * each transmit buffer needs 97 bytes and the length of the path, more with data or an own access
 ///   control list;
-/// * the room for one reply needs 128 bytes and the length of the path, or 4 bytes and 59 for each
-///   contender if that is more. Where it is less, waiting for the lock fails with
-///   [`ReplyTooLarge`](crate::error::Error::ReplyTooLarge).
+/// * the room for one reply needs 128 bytes and the length of the path, and 176 bytes to stand in a
+///   queue of any length, whose names are looked through as they come in. Where a contender's name is
+///   too long for that, waiting fails with [`ReplyTooLarge`](crate::error::Error::ReplyTooLarge).
 #[derive(Debug)]
 pub struct Buffers<'d> {
     /// Two buffers for requests, one being filled while the other is written. Each must take the
@@ -181,6 +181,14 @@ impl<'d> Bodies for Pool<'d> {
             }
             None => Err(room),
         }
+    }
+
+    fn bytes<'r>(room: &'r mut &'d mut [u8]) -> Option<&'r mut [u8]> {
+        Some(room)
+    }
+
+    fn seal(room: &'d mut [u8], len: usize) -> Loan<'d> {
+        Loan { room, len }
     }
 
     fn release(&mut self, room: &'d mut [u8]) {

@@ -2,8 +2,9 @@
 
 use core::task::Waker;
 
-use super::calls::Pending;
-use super::storage::{Auths, Bodies, Fifo, Storage, Tx, register};
+use super::calls::{Pending, Stage};
+use super::sieve::{Sieve, Sifting, is_noted};
+use super::storage::{Auths, Bodies, Fifo, Slots as _, Storage, Tx, register};
 use super::{Frame, Hub};
 use crate::error::{Code, Error, ProtocolError};
 use crate::session::{Action, CLOSE_XID, Control, End, HostIndex, Inbound};
@@ -33,6 +34,7 @@ impl<S: Storage> Hub<S> {
 
     /// The connection that was asked for is open.
     pub fn handle_opened(&mut self, now: Instant) {
+        self.sifting = None;
         self.session.handle_opened(now);
     }
 
@@ -81,7 +83,8 @@ impl<S: Storage> Hub<S> {
         }
     }
 
-    /// A frame of `size` bytes has arrived that is too large to keep; its body was skipped.
+    /// A frame of `size` bytes has begun that is too large to keep. All of it is skipped; what is,
+    /// goes to [`handle_skipped`](Self::handle_skipped).
     ///
     /// # Errors
     /// As for [`handle_frame`](Self::handle_frame).
@@ -92,6 +95,10 @@ impl<S: Storage> Hub<S> {
         size: usize,
     ) -> Result<Option<Waker>, ProtocolError> {
         match self.session.handle_header(now, header) {
+            Ok(Inbound::Reply(header)) if header.err == 0 && self.is_noted(&header) => {
+                self.sifting = Some(Sifting::new(header, size));
+                Ok(None)
+            }
             Ok(Inbound::Reply(header)) => self.handle_reply(now, header, |room| {
                 let error = match header.err {
                     0 => Error::ReplyTooLarge { size },
@@ -105,6 +112,51 @@ impl<S: Storage> Hub<S> {
             }
             Err(error) => Err(self.broken(now, error)),
         }
+    }
+
+    /// Some bytes of an oversized frame were skipped, the first four being its length.
+    ///
+    /// # Errors
+    /// As for [`handle_frame`](Self::handle_frame).
+    pub fn handle_skipped(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+    ) -> Result<Option<Waker>, ProtocolError> {
+        let Some(mut sifting) = self.sifting.take() else {
+            return Ok(None);
+        };
+        if let Some(room) = self.room_due() {
+            sifting.sieve.feed(room, bytes);
+        }
+        sifting.left = sifting.left.saturating_sub(bytes.len());
+        if sifting.left > 0 {
+            self.sifting = Some(sifting);
+            return Ok(None);
+        }
+        let Sifting {
+            header,
+            size,
+            sieve,
+            ..
+        } = sifting;
+        self.handle_reply(now, header, |room| sifted::<S>(room, &sieve, size))
+    }
+
+    /// The room of the call whose reply is due.
+    fn room_due(&mut self) -> Option<&mut [u8]> {
+        let call = self.parts.pending.front()?.call?;
+        match &mut self.parts.calls.get_mut(call.index())?.stage {
+            Stage::Waiting(room) => S::Bodies::bytes(room),
+            _ => None,
+        }
+    }
+
+    /// Whether the reply that is due is a list that can be looked through.
+    fn is_noted(&mut self, header: &ReplyHeader) -> bool {
+        let due = self.parts.pending.front();
+        let due = due.is_some_and(|due| due.xid == header.xid);
+        due && self.parts.pending.len() > self.unsent && self.room_due().is_some_and(is_noted)
     }
 
     /// The bytes of a connection are no frames.
@@ -286,11 +338,31 @@ impl<S: Storage> Hub<S> {
     }
 }
 
-fn keep<S: Storage>(room: super::RoomOf<S>, frame: Frame<'_, S>) -> super::Finished<S> {
+fn keep<S: Storage>(mut room: super::RoomOf<S>, frame: Frame<'_, S>) -> super::Finished<S> {
     let size = frame.as_ref().len();
+    if let Some(bytes) = S::Bodies::bytes(&mut room)
+        && size > bytes.len().saturating_add(ReplyHeader::SIZE)
+        && is_noted(bytes)
+    {
+        let mut sieve = Sieve::new(ReplyHeader::SIZE);
+        sieve.feed(bytes, frame.as_ref());
+        return sifted::<S>(room, &sieve, size);
+    }
     match S::Bodies::keep(room, frame, ReplyHeader::SIZE) {
         Ok(body) => (Ok(body), None),
         Err(room) => (Err(Error::ReplyTooLarge { size }), Some(room)),
+    }
+}
+
+/// What was found in a list of `size` bytes.
+fn sifted<S: Storage>(
+    mut room: super::RoomOf<S>,
+    sieve: &Sieve,
+    size: usize,
+) -> super::Finished<S> {
+    match S::Bodies::bytes(&mut room).and_then(|bytes| sieve.finish(bytes)) {
+        Some(len) => (Ok(S::Bodies::seal(room, len)), None),
+        None => (Err(Error::ReplyTooLarge { size }), Some(room)),
     }
 }
 

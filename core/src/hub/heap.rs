@@ -112,6 +112,15 @@ impl Bodies for Shared {
     }
 
     #[inline]
+    fn bytes((): &mut ()) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn seal((): (), _: usize) -> Bytes {
+        Bytes::new()
+    }
+
+    #[inline]
     fn release(&mut self, (): ()) {}
 
     #[inline]

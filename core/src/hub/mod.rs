@@ -21,6 +21,7 @@ mod claims;
 mod drive;
 #[cfg(feature = "alloc")]
 mod heap;
+mod sieve;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ use crate::session::{Epoch, Session, Status};
 use crate::time::Instant;
 use crate::wire::{AddWatch, Encoder, OpCode, Request, RequestHeader, Sink as _, frame};
 use calls::Stage;
+use sieve::{Sifting, note};
 
 /// A frame as the storage's driver holds it.
 pub type Frame<'f, S> = <<S as Storage>::Bodies as Bodies>::Frame<'f>;
@@ -77,6 +79,8 @@ pub struct Hub<S: Storage> {
     unwatching: usize,
     /// Claims whose nodes wait to be cleaned up.
     orphaned: usize,
+    /// The reply that is too large to keep and is being looked through.
+    sifting: Option<Sifting>,
     next_claim: u64,
     next_ticket: u64,
 }
@@ -135,6 +139,7 @@ impl<S: Storage> Hub<S> {
             evicted: None,
             unwatching: 0,
             orphaned: 0,
+            sifting: None,
             next_claim: seed,
             next_ticket: 0,
         }
@@ -184,7 +189,10 @@ impl<S: Storage> Hub<S> {
         self.admit(terms.epoch)?;
         let index = self.parts.calls.vacancy().ok_or(Error::Full)?;
         let call = Id::new(index).ok_or(Error::Full)?;
-        let room = self.parts.bodies.reserve().ok_or(Error::Full)?;
+        let mut room = self.parts.bodies.reserve().ok_or(Error::Full)?;
+        if let Some(bytes) = S::Bodies::bytes(&mut room) {
+            note(bytes, request.pick());
+        }
         if let Err(error) = self.enqueue(request, Some(call), terms.watch) {
             self.parts.bodies.release(room);
             return Err(error);

@@ -67,6 +67,10 @@ pub trait Bodies {
         frame: Self::Frame<'_>,
         skip: usize,
     ) -> Result<Self::Body, Self::Room>;
+    /// The bytes of `room`, to look through in it what is longer; `None` where there is no such bound.
+    fn bytes(room: &mut Self::Room) -> Option<&mut [u8]>;
+    /// The body that the first `len` bytes of `room` are.
+    fn seal(room: Self::Room, len: usize) -> Self::Body;
     /// Takes back room that was not used.
     fn release(&mut self, room: Self::Room);
     /// Takes back the room of a body that has been read.

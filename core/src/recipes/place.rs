@@ -2,11 +2,11 @@
 
 use crate::client::{Claim, Client, Watcher};
 use crate::error::{Code, Error};
-use crate::path::{Path, PathBuf, sequence};
+use crate::path::{Path, PathBuf, contender};
 use crate::recipes::create_parents;
 use crate::recipes::reaper::{child, find};
 use crate::session::Status;
-use crate::wire::{Acl, Create, CreateMode, Exists, GetChildNames};
+use crate::wire::{Acl, Create, CreateMode, Exists, GetChildNames, Pick, PickChildNames};
 
 /// The queue to stand in.
 #[derive(Clone, Copy, Debug)]
@@ -80,12 +80,16 @@ impl<C: Client> Place<C> {
 
     /// Looks where the own node stands.
     async fn stand(&self, queue: &Queue<'_>) -> Result<Standing<C::Path>, Error> {
-        let names = match self.client.retry(GetChildNames { path: queue.path }).await {
+        let (own, suffix) = (self.claim.path().name(), queue.name);
+        let contenders = PickChildNames {
+            path: queue.path,
+            pick: Pick::Ahead { own, suffix },
+        };
+        let names = match self.client.retry(contenders).await {
             Err(error) if error.is_no_node() => return Ok(Standing::Gone),
             names => names?,
         };
-        standing(names.iter(), self.claim.path().name(), queue.name)
-            .try_map(|name| child(queue.path, name))
+        standing(names.iter(), own, suffix).try_map(|name| child(queue.path, name))
     }
 
     /// Waits for a sign that `ahead` may be gone.
@@ -175,19 +179,15 @@ fn standing<'n>(
     own: &str,
     suffix: &str,
 ) -> Standing<&'n str> {
-    let number = |name: &str| {
-        sequence(name)
-            .filter(|(stem, _)| stem.ends_with(suffix))
-            .map(|(_, number)| number)
-    };
-    let Some(mine) = number(own) else {
+    let Some(mine) = contender(own, suffix) else {
         return Standing::Gone;
     };
     let (mut found, mut nearest) = (false, None::<(i32, &str)>);
-    // No server has a child with a slash in its name; one that says so is not to be followed.
-    for name in names.filter(|name| !name.contains('/')) {
+    for name in names {
         found |= name == own;
-        let Some(theirs) = number(name) else { continue };
+        let Some(theirs) = contender(name, suffix) else {
+            continue;
+        };
         let distance = mine.wrapping_sub(theirs);
         if distance > 0 && nearest.is_none_or(|(least, _)| distance < least) {
             nearest = Some((distance, name));

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::hub::Orphan;
 use crate::path::{Path, PathBuf};
-use crate::wire::{Delete, GetChildNames, GetEphemerals, Sync};
+use crate::wire::{Delete, GetEphemerals, Pick, PickChildNames, Sync};
 
 /// Deletes orphans for ever. Every transport's driver runs it beside its I/O.
 ///
@@ -63,7 +63,11 @@ pub(super) async fn find<C: Client, P: PathBuf>(
 ) -> Result<Option<P>, Error> {
     let parent = begin.parent().unwrap_or(Path::ROOT);
     client.call(Sync { path: parent }).await?;
-    let names = match client.call(GetChildNames { path: parent }).await {
+    let own = PickChildNames {
+        path: parent,
+        pick: Pick::First(begin.name()),
+    };
+    let names = match client.call(own).await {
         Err(error) if error.is_no_node() => return Ok(None),
         Err(Error::ReplyTooLarge { .. }) => return find_alone(client, begin).await,
         names => names?,

@@ -50,6 +50,11 @@ pub trait Request {
     /// [`Malformed`] names the rule that the bytes break. Bytes left over are ignored, as servers
     /// may append fields.
     fn decode<B: AsRef<[u8]>>(body: B, chroot: &str) -> Result<Self::Response<B>, Malformed>;
+
+    /// What to pick out of a list of names that is longer than the room for it.
+    fn pick(&self) -> Option<Pick<'_>> {
+        None
+    }
 }
 
 /// A request that changes nothing, so that it may be sent again after a lost connection.

@@ -451,7 +451,11 @@ impl<K: Kind> Driver<K> {
         let step = self.frames.step(&self.received, most)?;
         let (drop, handled) = match step {
             Step::NeedMore { .. } => return Ok(false),
-            Step::Skipping { n } => (n, Ok(None)),
+            Step::Skipping { n } => {
+                let skipped = &self.received[..n];
+                let handled = self.hold.with(|hub| hub.handle_skipped(now, skipped));
+                (n, handled)
+            }
             Step::Oversized { header, len } => {
                 (0, self.with(|hub| hub.handle_oversized(now, header, len)))
             }

@@ -1,13 +1,22 @@
 //! What boards do at the bounds of their memory.
 
+use std::time::Duration;
+
 use docent_core::client::{Client as _, Watcher as _};
 use docent_core::error::Error;
 use docent_core::hub::Change;
+use docent_core::path::Path;
+use docent_core::recipes::Lock;
 use docent_core::session::BadConfig;
-use docent_core::wire::{Credential, Exists, GetChildNames, GetData};
+use docent_core::wire::{
+    Acl, Create, CreateMode, Credential, Delete, Exists, GetChildNames, GetData, Pick,
+    PickChildNames,
+};
 use docent_embassy::{BadSettings, Buffers, Resources, Settings};
 
-use super::world::{Pipes, Sizes, World};
+use embassy_futures::join::join;
+
+use super::world::{Pipes, Sizes, World, polls, sleep};
 use super::{create, get, path};
 
 #[test]
@@ -77,7 +86,7 @@ fn calls_wait_while_a_reply_occupies_the_only_room() {
         create(client, "/a", b"one").await.unwrap();
         let held = client.call(GetData { path: path("/a") }).await.unwrap();
         let mut second = std::pin::pin!(get(client, "/a"));
-        assert!(super::world::polls(second.as_mut(), 3).await.is_none());
+        assert!(polls(second.as_mut(), 3).await.is_none());
         let exists = Exists { path: path("/a") };
         assert_eq!(client.submit(&exists).map(drop), Err(Error::Full));
         drop(held);
@@ -120,4 +129,84 @@ fn settings_that_cannot_be_are_refused() {
     };
     assert_eq!(refusal(Sizes::SMALLEST, secret), Some(auth));
     assert!(!auth.to_string().contains('x'));
+}
+
+/// How long the queue is for the lock of a board.
+const QUEUE: usize = 10_000;
+
+#[test]
+fn a_board_takes_its_place_behind_thousands() {
+    let world = World::new().in_pieces_of(41);
+    let (crowd, crowd_runner) = world.board::<4>();
+    let (client, runner) = world.board::<1>();
+    let servers = world.clone();
+    world.run([crowd_runner, runner], async {
+        create(crowd, "/lock", b"").await.unwrap();
+        for _ in 0..QUEUE {
+            let contender = Create {
+                path: Path::prefix("/lock/_c_crowd-lock-").unwrap(),
+                data: b"",
+                mode: CreateMode::EphemeralSequential,
+                acl: Acl::OPEN,
+            };
+            crowd.call(contender).await.unwrap();
+        }
+        let lock = Lock::new(client, path("/lock")).unwrap();
+        let ends = async {
+            // Long enough to take the last place, and to be told about it twice.
+            for last in [QUEUE - 1, QUEUE - 2] {
+                sleep(Duration::from_secs(20)).await;
+                let path = format!("/lock/_c_crowd-lock-{last:010}");
+                let path = Path::new(&path).unwrap();
+                let version = None;
+                crowd.call(Delete { path, version }).await.unwrap();
+            }
+            sleep(Duration::from_secs(20)).await;
+            let session = crowd.session_id().unwrap();
+            servers.ensemble(|ensemble| ensemble.expire(session));
+        };
+        let (guard, ()) = join(lock.acquire(), ends).await;
+        assert!(guard.unwrap().is_held());
+    });
+}
+
+#[test]
+fn a_long_list_may_be_cut_and_given_up() {
+    for cut in (0..40).map(|cut| cut * 20) {
+        let world = World::new().in_pieces_of(64);
+        let (client, runner) = world.board::<1>();
+        let servers = world.clone();
+        world.run([runner], async {
+            create(client, "/lock", b"").await.unwrap();
+            for number in 0..30 {
+                let at = format!("/lock/_c_crowd-lock-{number:010}");
+                create(client, &at, b"").await.unwrap();
+            }
+            let own = "_c_crowd-lock-0000000020";
+            let pick = Pick::Ahead {
+                own,
+                suffix: "lock-",
+            };
+            let list = PickChildNames {
+                path: path("/lock"),
+                pick,
+            };
+            // Given up in the middle of the reply, or cut there.
+            let _ = polls(client.call(list), cut / 10).await;
+            let mut listed = std::pin::pin!(client.call(list));
+            let listed = match polls(listed.as_mut(), cut / 20).await {
+                Some(listed) => listed,
+                None => {
+                    servers.cut(client.session_id());
+                    listed.await
+                }
+            };
+            let names = match listed {
+                Err(Error::ConnectionLost) => client.retry(list).await,
+                listed => listed,
+            };
+            let names = names.unwrap();
+            assert!(names.iter().eq([own, "_c_crowd-lock-0000000019"]));
+        });
+    }
 }

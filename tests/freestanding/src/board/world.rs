@@ -307,7 +307,12 @@ impl<'d, 'r> Board<'d, 'r> {
                 let _ = act(&self.link, |hub| hub.handle_oversized(now, header, len));
                 return true;
             }
-            Ok(Step::Skipping { n }) => n,
+            Ok(Step::Skipping { n }) => {
+                let (now, skipped) = (self.link.now(), received.get(..n).unwrap_or_default());
+                let handled = act(&self.link, |hub| hub.handle_skipped(now, skipped));
+                handled.into_iter().flatten().for_each(Waker::wake);
+                n
+            }
             Ok(Step::NeedMore { .. }) => 0,
             Err(_) => {
                 let now = self.link.now();
