@@ -16,6 +16,7 @@ use docent_core::time::Instant;
 use docent_core::wire::{FrameReader, Step};
 use std::time::Duration;
 
+use super::conduct::Conduct;
 use super::faults::{Fault, Plan};
 use super::link::{LinkId, To};
 use super::world::{Event, World};
@@ -237,6 +238,8 @@ pub(super) trait Drive {
     fn awaken(&self);
     fn status(&self) -> Status;
     fn credentials(&self) -> Option<Credentials>;
+    /// The session, if its lease runs by the client's clock.
+    fn leased(&self) -> Option<i64>;
     /// How many requests, claims and orphans there are.
     fn debts(&self) -> [usize; 3];
     /// The connection there is.
@@ -263,6 +266,7 @@ pub(super) struct Driver<K: Kind> {
     logged: Status,
     /// Its process has died.
     dead: bool,
+    conduct: Conduct,
 }
 
 fn config(plan: &Plan) -> Config {
@@ -327,6 +331,7 @@ impl<K: Kind> Driver<K> {
             armed: Cell::new(None),
             logged,
             dead: false,
+            conduct: Conduct::new(now),
         }
     }
 
@@ -374,6 +379,7 @@ impl<K: Kind> Driver<K> {
             Action::HangUp => self.drop_socket(),
             Action::Dial(host) => {
                 self.drop_socket();
+                self.check_dial();
                 let attempt = self.world.next_link();
                 self.socket = Socket::Dialing(attempt);
                 self.later(Event::Dialed {
@@ -386,6 +392,24 @@ impl<K: Kind> Driver<K> {
                 client: self.id,
                 host,
             }),
+        }
+    }
+
+    fn check_dial(&mut self) {
+        let (now, timeout) = (self.hold.now(), self.with(|hub| hub.session().timeout()));
+        if !self.conduct.dial(now, timeout) {
+            let id = self.id;
+            self.world
+                .fail(format!("client {id}: hardly pauses between attempts"));
+        }
+    }
+
+    fn check_loss(&self) {
+        let (now, timeout) = (self.hold.now(), self.with(|hub| hub.session().timeout()));
+        if self.conduct.denies_loss(now, timeout, self.status()) {
+            let id = self.id;
+            self.world
+                .fail(format!("client {id}: its session is long lost"));
         }
     }
 
@@ -468,6 +492,7 @@ impl<K: Kind> Driver<K> {
             }
         };
         self.received.drain(..drop);
+        self.conduct.heard = now;
         if let Some(waker) = handled? {
             waker.wake();
         }
@@ -564,6 +589,7 @@ impl<K: Kind> Drive for Driver<K> {
             self.log();
             let acted = action.map(|action| self.carry_out(action)).is_some();
             if !moved && !acted && !due {
+                self.check_loss();
                 return self.arm();
             }
         }
@@ -575,6 +601,18 @@ impl<K: Kind> Drive for Driver<K> {
 
     fn credentials(&self) -> Option<Credentials> {
         self.with(|hub| hub.session().credentials())
+    }
+
+    fn leased(&self) -> Option<i64> {
+        let now = self.hold.now();
+        self.with(|hub| {
+            let session = hub.session();
+            let runs = session.lease().is_some_and(|end| end > now);
+            let lives = runs && session.status().state.end().is_none();
+            // A server without a quorum invents sessions, which end as it likes.
+            let known = session.credentials().filter(|_| lives);
+            known.map(|credentials| credentials.id)
+        })
     }
 
     fn debts(&self) -> [usize; 3] {

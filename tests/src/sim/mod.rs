@@ -12,6 +12,7 @@ mod builder;
 mod catch;
 mod check;
 mod client;
+mod conduct;
 mod executor;
 mod failure;
 mod faults;

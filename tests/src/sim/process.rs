@@ -26,7 +26,7 @@ pub(super) struct Process {
     pub(super) tasks_asleep: bool,
     pub(super) driver_asleep: bool,
     /// Its tasks are gone, and it waits for its client to be over.
-    leaving: bool,
+    pub(super) leaving: bool,
 }
 
 /// How a process ends.

@@ -71,6 +71,7 @@ impl World {
             self.handle(event);
         }
         self.run_ensemble();
+        self.check_leases();
     }
 
     fn handle(self: &Rc<Self>, event: Event) {

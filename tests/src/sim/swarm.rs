@@ -147,6 +147,7 @@ fn is_well(world: &World) {
     for (id, process) in world.processes.borrow().iter().enumerate() {
         let driver = process.driver.borrow();
         let state = driver.status().state;
+        world.check_calm(id, driver.status());
         if !state.is_connected() {
             world.fail(format!(
                 "client {id}: {state:?} after all faults have ended"
