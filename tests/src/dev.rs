@@ -28,8 +28,8 @@
 //! connection. A request longer than [allowed](Builder::max_frame), a first request that does not
 //! come within 10 s and connections beyond a [number](Builder::max_connections) are closed. Who does
 //! not read is not served any longer, with 1 MiB of replies waiting, and is cut off with 64 MiB of
-//! events. The nodes have no such bound: a client may fill the memory with data, as it may with a
-//! real server.
+//! events; so is who asks for 64 MiB in one reply. The nodes have no such bound: a client may fill
+//! the memory with data, as it may with a real server.
 
 mod builder;
 mod sockets;

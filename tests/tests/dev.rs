@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(500);
 
 fn three() -> Builder {
     DevServer::builder().members(3).tick(TICK)
@@ -247,7 +247,7 @@ async fn the_trace_tells_what_was_asked_and_answered() {
     told(&asked, "exists /a, with a watch");
     told(&asked, "create2 /a, ephemeral, 5 bytes");
     let answered = words(&trace, Act::Answered);
-    told(&answered, "connected for 2000 ms");
+    told(&answered, "connected for 10000 ms");
     told(&answered, "/a at zxid 0x1000000");
     told(&answered, "NoNode");
     told(&answered, "the session is over");
@@ -323,6 +323,57 @@ async fn connections_beyond_the_limit_are_closed() {
     first.close().await;
     client(&server.connect_string()).await;
     assert!(second.exists("/").await.unwrap().is_some());
+}
+
+/// Sends what nobody should, and keeps the connection open if the server does.
+async fn misbehave(server: SocketAddr, how: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let mut hello = vec![0, 0, 0, 45];
+    hello.extend([0; 24]);
+    hello.extend([0, 0, 0, 16]);
+    hello.extend([0; 17]);
+    let list = [0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 1, b'/', 0];
+    let bytes = match how % 5 {
+        0 => b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        // Half a request, of a length that is allowed.
+        1 => [&hello[..], &[0, 15, 0, 0], &[1; 1000]].concat(),
+        // Many requests whose answers are not read.
+        2 => [&hello[..], &list.repeat(1000)].concat(),
+        // Operations that there are not.
+        3 => [&hello[..], &[0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 3, 231]].concat(),
+        _ => vec![255; 100_000],
+    };
+    // The server may close it at any time.
+    stream.write_all(&bytes).await.unwrap_or_default();
+    if bytes.starts_with(&hello) {
+        let welcome = &mut [0; 41];
+        stream.read_exact(welcome).await.unwrap();
+    }
+    stream
+}
+
+#[tokio::test]
+async fn clients_that_misbehave_harm_nobody() {
+    let server = three().start().await.unwrap();
+    let client = client(&server.connect_string()).await;
+    client
+        .create("/a", b"", CreateMode::Ephemeral)
+        .await
+        .unwrap();
+    let mut open = Vec::new();
+    for how in 0..200 {
+        let member = server.addresses()[how % 3];
+        open.push(within(misbehave(member, how)).await);
+        within(client.set("/a", b"fine", None)).await.unwrap();
+    }
+    drop(open);
+    let gone = async {
+        while server.control(|ensemble| ensemble.connections().count()) > 1 {
+            time::sleep(TICK / 100).await;
+        }
+    };
+    within(gone).await;
+    assert_eq!(client.status().connections, 1);
 }
 
 #[tokio::test(start_paused = true)]

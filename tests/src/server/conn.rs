@@ -7,10 +7,10 @@ use docent_core::error::Code;
 use crate::server::acl::Identity;
 use crate::server::reply::{self, Answer, Reply};
 
-/// More unread output than this, and no more requests are taken.
+/// More unread output than this, or more bytes of waiting requests, and no more requests are taken.
 const HIGH_WATER: usize = 1 << 20;
 /// More than this, and the connection is closed: its client does not read.
-const MAX_OUTPUT: usize = 1 << 26;
+pub(super) const MAX_OUTPUT: usize = 1 << 26;
 /// More requests in flight than this, and no more are taken.
 const MAX_WAITING: usize = 1000;
 
@@ -39,6 +39,15 @@ pub(super) enum Waiting {
     Read(Vec<u8>),
 }
 
+impl Waiting {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Read(payload) => payload.len(),
+            Self::Commit { .. } | Self::Sync { .. } => 0,
+        }
+    }
+}
+
 /// What the front of the received bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Front {
@@ -60,7 +69,8 @@ pub(super) struct Conn {
     /// Whether the client sent, and is sent, the flag for read-only servers.
     pub(super) knows_read_only: bool,
     pub(super) identities: Vec<Identity>,
-    pub(super) waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
     /// Whether to drop what is sent instead of sending it.
     pub(super) muted: bool,
     closing: bool,
@@ -81,6 +91,7 @@ impl Conn {
             knows_read_only: false,
             identities: vec![Identity::new("ip", address)],
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             muted: false,
             closing: false,
             fresh: false,
@@ -101,6 +112,7 @@ impl Conn {
         self.inbox = Vec::new();
         self.taken = 0;
         self.waiting.clear();
+        self.waiting_bytes = 0;
     }
 
     /// Closes at once.
@@ -124,7 +136,24 @@ impl Conn {
         !self.closing
             && self.outbox.len() < HIGH_WATER
             && self.waiting.len() < MAX_WAITING
+            && self.waiting_bytes < HIGH_WATER
             && !matches!(self.phase, Phase::Opening(_))
+    }
+
+    pub(super) fn wait(&mut self, request: Waiting) {
+        self.waiting_bytes += request.bytes();
+        self.waiting.push_back(request);
+    }
+
+    /// The request that has waited longest.
+    pub(super) fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.front()
+    }
+
+    pub(super) fn take_waiting(&mut self) -> Option<Waiting> {
+        let request = self.waiting.pop_front()?;
+        self.waiting_bytes -= request.bytes();
+        Some(request)
     }
 
     fn rest(&self) -> &[u8] {

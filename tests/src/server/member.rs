@@ -174,7 +174,7 @@ impl Ensemble {
             return self.welcome(id);
         }
         while let Some(conn) = self.conns.get_mut(&id) {
-            let ready = match conn.waiting.front() {
+            let ready = match conn.waiting() {
                 Some(Waiting::Commit { zxid: due, .. }) => *due == zxid && outcome.is_some(),
                 Some(Waiting::Sync { zxid: due, .. }) => *due <= zxid,
                 Some(Waiting::Read(_)) => true,
@@ -183,7 +183,7 @@ impl Ensemble {
             if !ready {
                 return;
             }
-            match conn.waiting.pop_front() {
+            match conn.take_waiting() {
                 Some(Waiting::Commit { xid, answer, .. }) => {
                     self.answer(id, xid, &answer, outcome.unwrap_or(&Outcome::Done));
                 }

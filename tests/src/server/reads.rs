@@ -5,6 +5,7 @@ use docent_core::wire::{Decoder, EventKind, OpCode, Perms, RequestHeader, Stat, 
 
 use crate::decode::Body;
 use crate::server::acl::{self, Identity, Rule};
+use crate::server::conn::MAX_OUTPUT;
 use crate::server::ops::OPEN_SESSION;
 use crate::server::reply::{Item, Reply};
 use crate::server::tree::{Node, Tree};
@@ -45,8 +46,12 @@ impl Ensemble {
             watches: &mut member.watches,
             config: &self.config,
             missed: Vec::new(),
+            too_much: false,
         };
         let result = reader.request(header.op, body);
+        if reader.too_much {
+            return self.hang_up(id, false);
+        }
         let missed = reader.missed;
         for (kind, path) in &missed {
             conn.send(|out| reply::event(out, -1, *kind, path));
@@ -75,6 +80,8 @@ struct Reader<'a> {
     config: &'a Config,
     /// Events that come before the reply.
     missed: Vec<(EventKind, String)>,
+    /// Whether the reply would be larger than any client could take. Real servers try.
+    too_much: bool,
 }
 
 impl Reader<'_> {
@@ -208,6 +215,7 @@ impl Reader<'_> {
 
     /// The reads stand for themselves, and leave no watches.
     fn multi(&mut self, ops: &[(OpCode, Body<'_>)]) -> Result<Reply, Code> {
+        let mut size = 0;
         let items = ops.iter().map(|(op, body)| {
             let (OpCode::GET_DATA | OpCode::GET_CHILDREN, Body::Read { path, .. }) = (*op, body)
             else {
@@ -217,6 +225,11 @@ impl Reader<'_> {
                 OpCode::GET_DATA => self.data(path, false),
                 _ => self.readable(path).map(|node| Reply::Strings(names(node))),
             };
+            size += result.as_ref().map_or(0, Reply::size);
+            self.too_much = size > MAX_OUTPUT;
+            if self.too_much {
+                return Err(Code::MarshallingError);
+            }
             let result = result.map_err(Code::number);
             Ok(Item { op: *op, result })
         });

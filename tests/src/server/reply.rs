@@ -38,6 +38,15 @@ pub(super) struct Item {
 }
 
 impl Reply {
+    /// About how many bytes it takes, for those that may be long.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Data(data, _) => data.as_ref().map_or(0, |data| data.len()),
+            Self::Strings(names) | Self::Children(names, _) => names.iter().map(String::len).sum(),
+            _ => 0,
+        }
+    }
+
     pub(super) fn encode(&self, out: &mut Encoder<'_>) {
         match self {
             Self::Empty => {}

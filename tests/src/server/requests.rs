@@ -136,10 +136,10 @@ impl Ensemble {
         let Some(conn) = self.conns.get_mut(&id) else {
             return;
         };
-        if conn.waiting.is_empty() {
+        if conn.waiting().is_none() {
             self.read(id, payload);
         } else {
-            conn.waiting.push_back(Waiting::Read(payload.to_vec()));
+            conn.wait(Waiting::Read(payload.to_vec()));
         }
     }
 
@@ -167,8 +167,7 @@ impl Ensemble {
         let zxid = self.truth.zxid + 1;
         if let Some(conn) = self.conns.get_mut(&id) {
             let xid = header.xid;
-            conn.waiting
-                .push_back(Waiting::Commit { zxid, xid, answer });
+            conn.wait(Waiting::Commit { zxid, xid, answer });
         }
         self.members[member]
             .waiting
@@ -235,7 +234,7 @@ impl Ensemble {
             return;
         };
         let zxid = self.truth.zxid;
-        conn.waiting.push_back(Waiting::Sync { zxid, xid, reply });
+        conn.wait(Waiting::Sync { zxid, xid, reply });
         let member = &mut self.members[conn.member];
         if member.tree.zxid < zxid {
             member.waiting.entry(zxid).or_default().push(id);

@@ -2,11 +2,11 @@
 
 use docent_core::wire::{OpCode, RequestHeader};
 use docent_testing::decode::Body;
-use docent_testing::server::{Ensemble, Release};
+use docent_testing::server::{Ensemble, Lag, Release};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::client::{Client, Refusal, World, create, encoded, new_session};
+use crate::client::{Client, OPEN, Refusal, World, create, encoded, new_session};
 
 const MAX: usize = 1_048_575;
 
@@ -190,6 +190,57 @@ fn who_does_not_read_is_not_served_for_ever() {
             .receive(client.conn, world.now, &bytes.repeat(10_000));
     }
     assert!(world.ensemble.transmit(client.conn, usize::MAX).closed);
+}
+
+#[test]
+fn small_requests_do_not_make_for_boundless_replies() {
+    let mut world = World::standalone();
+    let mut client = world.client(0);
+    let data = Body::Create {
+        path: "/a",
+        data: Some(&[7; 1_000_000]),
+        acl: vec![OPEN],
+        flags: 0,
+        ttl: None,
+    };
+    world.call(&mut client, OpCode::CREATE, &data).unwrap();
+    let watch = false;
+    let read = (OpCode::GET_DATA, Body::Read { path: "/a", watch });
+    let many = |count| Body::Multi(vec![read.clone(); count]);
+    let reply = world.call(&mut client, OpCode::MULTI_READ, &many(50));
+    assert!(reply.unwrap().len() > 50_000_000);
+    assert_eq!(
+        world.try_call(&mut client, OpCode::MULTI_READ, &many(20_000)),
+        None
+    );
+    assert!(client.closed);
+    world.reconnect(0, &client).unwrap();
+}
+
+#[test]
+fn requests_that_wait_for_others_take_bounded_memory() {
+    let mut world = World::new(Ensemble::builder().members(3));
+    let mut client = world.client(2);
+    world.ensemble.lag(2, Lag::Held);
+    world.send(&mut client, OpCode::CREATE, &create("/a", 0));
+    let read = encoded(|out| {
+        let (xid, op) = (9, OpCode::EXISTS);
+        RequestHeader { xid, op }.encode(out);
+        let (path, watch) = ("/", false);
+        Body::Read { path, watch }.encode(out);
+        // Nobody looks at what follows.
+        out.bytes(&[0; 100_000]);
+    });
+    let mut sent = 0;
+    while world.ensemble.takes(client.conn) {
+        world.ensemble.receive(client.conn, world.now, &read);
+        sent += 1;
+    }
+    assert_eq!(sent, 11);
+    world.ensemble.lag(2, Lag::None);
+    world.poll(&mut client);
+    assert_eq!(client.replies.len(), 1 + sent);
+    assert!(world.ensemble.takes(client.conn));
 }
 
 #[test]
