@@ -254,26 +254,6 @@ proptest! {
     }
 
     #[test]
-    fn any_split_gives_the_same_frames(
-        sizes in vec(16_usize..60, 0..8),
-        chunks in vec(1_usize..40, 1..20),
-        max in 16_usize..60,
-    ) {
-        let stream: Vec<u8> = sizes
-            .iter()
-            .enumerate()
-            .flat_map(|(at, size)| {
-                let mut payload = vec![at as u8; *size];
-                payload[..4].copy_from_slice(&i32::try_from(at).unwrap().to_be_bytes());
-                [&u32::try_from(*size).unwrap().to_be_bytes()[..], &payload].concat()
-            })
-            .collect();
-        let expected: Vec<_> =
-            sizes.iter().enumerate().map(|(at, size)| (at, *size, *size <= max)).collect();
-        prop_assert_eq!(split(&stream, &chunks, max), expected);
-    }
-
-    #[test]
     fn paths_are_judged_as_java_does(path in any::<String>(), likely in "[/.a\u{0}\u{7f}\u{f000}😀]{0,6}") {
         for path in [path, likely] {
             prop_assert_eq!(Path::new(&path).is_ok(), java_takes(&path), "{:?}", path);
@@ -318,34 +298,6 @@ proptest! {
         prop_assert_eq!(parsed.len(), hosts.len());
         prop_assert_eq!(seen, hosts);
         prop_assert_eq!(parsed.chroot(), chroot);
-    }
-}
-
-/// The xid, the size and whether it fit of every frame, received in pieces of `chunks` bytes.
-fn split(stream: &[u8], chunks: &[usize], max: usize) -> Vec<(usize, usize, bool)> {
-    let (mut reader, mut received, mut frames) = (FrameReader::new(), Vec::new(), Vec::new());
-    let mut rest = stream;
-    let mut chunks = chunks.iter().cycle();
-    loop {
-        match reader.step(&received, max).unwrap() {
-            Step::NeedMore { at_least } => {
-                assert!(at_least > 0);
-                if rest.is_empty() {
-                    assert!(received.is_empty());
-                    return frames;
-                }
-                let (chunk, after) = rest.split_at(rest.len().min(*chunks.next().unwrap()));
-                received.extend_from_slice(chunk);
-                rest = after;
-            }
-            Step::Frame(range) => {
-                let (header, _) = ReplyHeader::decode(&received[range.clone()]).unwrap();
-                frames.push((header.xid as usize, range.len(), true));
-                received.drain(..range.end);
-            }
-            Step::Oversized { header, len } => frames.push((header.xid as usize, len, false)),
-            Step::Skipping { n } => drop(received.drain(..n)),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames, found in a stream however it is cut into pieces.
 
-use docent_core::wire::{FrameReader, Malformed, ReplyHeader, Step};
+use docent_core::wire::{FrameReader, Malformed, ReplyHeader, Step, frame_len};
 
 use super::tape::Tape;
 
@@ -20,9 +20,39 @@ pub fn frame(bytes: &[u8]) {
     let mut tape = Tape(bytes);
     let max = 16 + usize::from(tape.byte());
     let piece = 1 + usize::from(tape.byte());
-    let whole = read(tape.0, usize::MAX, max);
-    assert_eq!(read(tape.0, piece, max), whole);
-    assert_eq!(read(tape.0, 1, max), whole);
+    let expected = split(tape.0, max);
+    for piece in [1, piece, usize::MAX] {
+        assert_eq!(read(tape.0, piece, max), expected);
+    }
+}
+
+/// What is in `stream`, seen as a whole.
+fn split(mut stream: &[u8], max: usize) -> Vec<Found> {
+    let mut found = Vec::new();
+    let end = loop {
+        let Some((prefix, rest)) = stream.split_first_chunk() else {
+            break Found::Rest(stream.len());
+        };
+        let len = match frame_len(*prefix) {
+            Ok(len) => len,
+            Err(why) => break Found::Broken(why),
+        };
+        if len <= max {
+            let Some((frame, after)) = rest.split_at_checked(len) else {
+                break Found::Rest(stream.len());
+            };
+            found.push(Found::Frame(frame.to_vec()));
+            stream = after;
+        } else {
+            let Ok((header, _)) = ReplyHeader::decode(rest) else {
+                break Found::Rest(stream.len());
+            };
+            found.push(Found::Oversized(header, len));
+            stream = rest.get(len..).unwrap_or_default();
+        }
+    };
+    found.push(end);
+    found
 }
 
 /// Reads `stream` in pieces, as a driver with room for one frame.
