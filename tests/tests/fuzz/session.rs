@@ -46,12 +46,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What a good network makes of a wish to connect, and of a request.
+/// What a good network makes of a wish to connect, of a request, and of a ping.
 fn exchange() -> impl Strategy<Value = Vec<Event>> {
     let (write, read) = (Event::Write(ALL), Event::Read(ALL));
     prop_oneof![
         Just(vec![write, read]),
         Just(vec![write]),
+        Just(vec![Event::Wait(Duration::from_secs(2)), write]),
         Just(vec![Event::Look, Event::Open, write, read]),
         Just(vec![
             Event::Wait(Duration::from_secs(1)),
