@@ -10,7 +10,8 @@ use crate::dial::Dial;
 
 /// TCP over an embassy-net stack, with names looked up by its DNS client.
 ///
-/// Of a name with several addresses another one is tried each time.
+/// Names are looked up for every attempt. Of several addresses another one is tried each time; the
+/// stack keeps as many as smoltcp's `DNS_MAX_RESULT_COUNT` says, by default the first.
 pub struct Net<'d> {
     stack: Stack<'d>,
     rx: &'d mut [u8],

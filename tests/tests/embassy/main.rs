@@ -4,6 +4,7 @@ mod cancel;
 mod clock;
 mod faults;
 mod memory;
+mod net;
 mod operations;
 mod world;
 

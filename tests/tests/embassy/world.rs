@@ -118,12 +118,18 @@ impl World {
         runners: impl IntoIterator<Item = Runner<'static, Pipes>>,
         test: impl Future<Output = T>,
     ) -> T {
-        let mut tasks: Vec<Task<'_, ()>> = Vec::new();
-        for mut runner in runners {
-            tasks.push(Task::new(Box::pin(async move {
+        let jobs = runners.into_iter().map(|mut runner| {
+            let job: Job = Box::pin(async move {
                 runner.run().await;
-            })));
-        }
+            });
+            job
+        });
+        self.run_beside(jobs.collect(), test)
+    }
+
+    /// As [`run`](Self::run), beside anything.
+    pub(crate) fn run_beside<T>(&self, jobs: Vec<Job>, test: impl Future<Output = T>) -> T {
+        let mut tasks: Vec<_> = jobs.into_iter().map(Task::new).collect();
         let mut result = None;
         let test = async { result = Some(test.await) };
         let mut test = Task::new(Box::pin(test));
@@ -180,8 +186,11 @@ pub(crate) async fn sleep(duration: Duration) {
 
 // ---- tasks ----
 
-struct Task<'a, T> {
-    future: Option<Pin<Box<dyn Future<Output = T> + 'a>>>,
+/// What runs beside a test.
+pub(crate) type Job = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Task<'a> {
+    future: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
     flag: Arc<Flag>,
 }
 
@@ -193,7 +202,7 @@ impl Wake for Flag {
     }
 }
 
-impl<'a> Task<'a, ()> {
+impl<'a> Task<'a> {
     fn new(future: Pin<Box<dyn Future<Output = ()> + 'a>>) -> Self {
         Self {
             future: Some(future),
