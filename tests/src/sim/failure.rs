@@ -31,12 +31,15 @@ impl fmt::Display for Failure {
         writeln!(f, "the simulation of seed {seed} failed: {what}")?;
         let numbers: Vec<_> = faults.iter().map(|(number, _)| number).collect();
         writeln!(f, "play it with Sim::new({seed}).only({numbers:?})")?;
-        writeln!(f, "the faults, of which any other can be left out:")?;
+        writeln!(f, "the faults:")?;
         faults
             .iter()
             .try_for_each(|(_, fault)| writeln!(f, "{fault}"))?;
         let skipped = timeline.len().saturating_sub(TAIL);
-        writeln!(f, "what happened, after {skipped} lines:")?;
+        match skipped {
+            0 => writeln!(f, "what happened:")?,
+            _ => writeln!(f, "what happened, after {skipped} lines:")?,
+        }
         timeline[skipped..]
             .iter()
             .try_for_each(|line| writeln!(f, "{line}"))

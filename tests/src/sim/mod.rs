@@ -1,12 +1,31 @@
 //! A simulation of clients and their ensemble under faults: one thread, one seed, no real time.
 //!
 //! The clients are the real ones: the hub in either [storage](docent_core::hub::Storage), the
-//! handles, the recipes and the reaper. The servers are those of the [model](crate::server). A seed
-//! decides about everything else: how many there are of each, what the applications do and what
-//! goes wrong when. The same seed always gives the same run.
+//! handles, the recipes and the reaper. The servers are those of the [model](crate::server). The
+//! network, the clocks, the order in which tasks run and what goes wrong are drawn from the seed. The
+//! same seed always gives the same run.
 //!
-//! At some time all faults end. Within three session timeouts everything must then be well again.
-//! What was done and seen is compared with what the ensemble has agreed on.
+//! [`Sim`] runs a scenario of your own; the [guide](crate::guide#with-a-simulation) shows how.
+//!
+//! ```
+//! use docent_core::client::Client;
+//! use docent_testing::sim::{Fault, Sim, Simulation};
+//!
+//! Sim::new(0).faults(Fault::USUAL).sweep(0..20, async |sim: Simulation| {
+//!     let process = sim.process();
+//!     let (_, session, _) = process.client().session().await.unwrap();
+//!     sim.note(format_args!("it has session {session:#x}"));
+//! });
+//! ```
+//!
+//! [`play`] runs Docent's own: from one to four clients do everything at once, and compete for a lock,
+//! with faults of all kinds. At some time all faults end. Within three session timeouts everything
+//! must then be well again, and what was done and seen is compared with what the ensemble has agreed
+//! on. The program `docent-sim` plays thousands of seeds.
+//!
+//! What goes wrong is drawn first, as a numbered list, and each fault has its own source of chance:
+//! any of them can be left out, and the others stay the same. So a seed that fails can be
+//! [shrunk](shrink).
 
 mod builder;
 mod catch;
