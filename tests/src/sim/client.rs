@@ -13,7 +13,7 @@ use docent_core::hub::{
 use docent_core::path::{HeapPath, PathBuf};
 use docent_core::session::{Action, Backoff, Config, Credentials, HostIndex, Session, Status};
 use docent_core::time::Instant;
-use docent_core::wire::{FrameReader, Step};
+use docent_core::wire::{Credential, FrameReader, Step};
 use std::time::Duration;
 
 use super::conduct::Conduct;
@@ -34,6 +34,7 @@ pub trait Kind: 'static {
         limits: Limits,
         config: &Config,
         chroot: &'static str,
+        credentials: &'static [Credential<'static>],
     ) -> (Parts<Self::Storage>, <Self::Storage as Storage>::Tx);
 
     /// A frame as the hub takes it.
@@ -53,9 +54,18 @@ impl Kind for OnHeap {
     type Path = HeapPath;
     type Storage = Heap;
 
-    fn parts(limits: Limits, config: &Config, chroot: &str) -> (Parts<Heap>, HeapTx) {
+    fn parts(
+        limits: Limits,
+        config: &Config,
+        chroot: &str,
+        credentials: &[Credential<'_>],
+    ) -> (Parts<Heap>, HeapTx) {
+        let mut auths = HeapAuths::default();
+        for Credential { scheme, data } in credentials {
+            auths.push(scheme, data);
+        }
         (
-            limits.parts(config, chroot.into(), HeapAuths::default()),
+            limits.parts(config, chroot.into(), auths),
             limits.tx(config),
         )
     }
@@ -87,6 +97,7 @@ impl Kind for OnBoard {
         _: Limits,
         _: &Config,
         chroot: &'static str,
+        credentials: &'static [Credential<'static>],
     ) -> (Parts<Borrowed<'static>>, FixedTx<'static>) {
         let room = |size| Vec::leak(vec![0; size]);
         let buffers = Buffers {
@@ -94,7 +105,7 @@ impl Kind for OnBoard {
             bodies: room(CALLS * ROOM),
         };
         let resources = Box::leak(Box::new(Resources::<CALLS, CALLS>::new()));
-        resources.parts(buffers, chroot, &[])
+        resources.parts(buffers, chroot, credentials)
     }
 
     fn frame(bytes: &[u8]) -> Frame<'_, Borrowed<'static>> {
@@ -293,10 +304,10 @@ impl<K: Kind> Driver<K> {
         let limits = Limits {
             calls: plan.room,
             unsent_bytes: plan.unsent_bytes,
-            watches: plan.room,
+            watches: plan.room + plan.work.crowd(),
             claims: plan.room,
         };
-        let (parts, tx) = K::parts(limits, &config, chroot);
+        let (parts, tx) = K::parts(limits, &config, chroot, plan.work.credentials(id));
         let (seed, clock) = world.draw(|rng| {
             let clock = Clock {
                 offset: rng.below(1 << 40),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::link::Weather;
 use super::rng::Rng;
-use super::workload::Work;
+use super::workload::{Job, Work};
 
 macro_rules! faults {
     ($($name:ident = $text:literal,)*) => {
@@ -233,6 +233,11 @@ impl Plan {
         plan
     }
 
+    /// Whether there is room for all that tasks ask for.
+    pub(super) const fn has_room(&self) -> bool {
+        self.room >= ROOMY
+    }
+
     /// What is wrong from the start.
     pub(super) fn conditions(&self) -> impl Iterator<Item = Fault> + use<> {
         let conditions = [
@@ -259,7 +264,7 @@ impl Plan {
     /// How long it may take until everything is well again: three session timeouts, and a turn for
     /// everybody who waits for the lock.
     pub(super) fn recovery(&self) -> u64 {
-        let turns = (self.work.lockers() * self.clients) as u64;
+        let turns = (self.work.count(Job::Lock) * self.clients) as u64;
         3000 * self.timeout_ms + 30 * turns * self.weather.delay.1
     }
 

@@ -158,8 +158,7 @@ fn is_well(world: &World) {
             world.fail(format!("client {id}: requests, claims, orphans: {debts:?}"));
         }
     }
-    let left = check::first(&world.ensemble.borrow());
-    if let Some(left) = left {
-        world.fail(format!("a node of the lock is left: {left:x?}"));
+    for (path, owner) in check::ephemerals(&world.ensemble.borrow()) {
+        world.fail(format!("{path} of {owner:#x} is left"));
     }
 }

@@ -1,13 +1,17 @@
 //! What was done and seen, and whether it agrees with what the ensemble has agreed on.
 
+mod counters;
 mod history;
 mod locks;
+mod presence;
 mod reads;
 mod subscriptions;
 mod watches;
 mod writes;
 
+pub(super) use self::counters::{COUNTER, Count, Numbered, number};
 pub(super) use self::locks::{Held, first};
+pub(super) use self::presence::ephemerals;
 pub(super) use self::reads::Read;
 pub(super) use self::subscriptions::{End, Leg, Subscription, Told};
 pub(super) use self::watches::{Aim, Tale, Watch};
@@ -36,6 +40,8 @@ pub(super) struct Journal {
     pub(super) watches: Vec<Watch>,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) held: Held,
+    pub(super) count: Count,
+    pub(super) numbered: Vec<Numbered>,
     pub(super) ops: u64,
 }
 
@@ -80,6 +86,9 @@ pub(super) fn check(world: &World, connections: &[u32]) {
         .chain(reads::check(&journal, &history))
         .chain(watches::check(&journal, &history, settled, &is_excused))
         .chain(subscriptions::check(&journal, &history, settled))
+        .chain(counters::check(&journal, &ensemble, world.plan.work.base))
+        .chain(counters::check_numbers(&journal, &history))
+        .chain(presence::check(&ensemble))
         .chain(locks::check(&ensemble));
     wrong.for_each(|wrong| world.fail(wrong));
 }

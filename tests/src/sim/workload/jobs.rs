@@ -1,5 +1,7 @@
 //! Which tasks there are, and who sees which part of the tree.
 
+use docent_core::wire::Credential;
+
 use crate::sim::rng::Rng;
 
 /// What a task does.
@@ -13,6 +15,14 @@ pub(in crate::sim) enum Job {
     Watch,
     /// Sets watches that last.
     Subscribe,
+    /// Counts, and has nodes numbered.
+    Count,
+    /// Has ephemerals.
+    Appear,
+    /// Has a node that nobody else may see.
+    Secret,
+    /// Deletes the nodes of the lock by hand.
+    Operate,
 }
 
 impl Job {
@@ -22,6 +32,10 @@ impl Job {
             Self::Write => "write",
             Self::Watch => "watch",
             Self::Subscribe => "subscribe",
+            Self::Count => "count",
+            Self::Appear => "appear",
+            Self::Secret => "secret",
+            Self::Operate => "operate",
         }
     }
 
@@ -33,11 +47,42 @@ impl Job {
     /// How many tasks of it a client has.
     fn draw(self, rng: &mut Rng) -> usize {
         match self {
+            Self::Watch if rng.once_in(30) => CROWD,
             Self::Lock | Self::Write | Self::Watch | Self::Subscribe => rng.index(3),
+            Self::Count | Self::Appear => usize::from(rng.once_in(3)),
+            Self::Secret => usize::from(rng.once_in(4)),
+            Self::Operate => usize::from(rng.once_in(8)),
         }
     }
 
-    const ALL: [Self; 4] = [Self::Lock, Self::Write, Self::Watch, Self::Subscribe];
+    const ALL: [Self; 8] = [
+        Self::Lock,
+        Self::Write,
+        Self::Watch,
+        Self::Subscribe,
+        Self::Count,
+        Self::Appear,
+        Self::Secret,
+        Self::Operate,
+    ];
+}
+
+/// So many watches that they do not fit one message.
+const CROWD: usize = 120;
+
+/// What clients prove their identity with, each with another.
+static CREDENTIALS: [[Credential<'static>; 1]; 4] = [
+    digest(b"ann:one"),
+    digest(b"bob:two"),
+    digest(b"cid:three"),
+    digest(b"dot:four"),
+];
+
+const fn digest(data: &[u8]) -> [Credential<'_>; 1] {
+    [Credential {
+        scheme: "digest",
+        data,
+    }]
 }
 
 /// What the applications of a seed do.
@@ -79,9 +124,29 @@ impl Work {
         }
     }
 
-    /// How many tasks of a client compete for the lock.
-    pub(in crate::sim) fn lockers(&self) -> usize {
-        self.jobs.iter().filter(|job| **job == Job::Lock).count()
+    /// How many tasks of a client do this.
+    pub(in crate::sim) fn count(&self, job: Job) -> usize {
+        self.jobs.iter().filter(|one| **one == job).count()
+    }
+
+    pub(in crate::sim) fn has(&self, job: Job) -> bool {
+        self.jobs.contains(&job)
+    }
+
+    /// How many more watches a client needs room for.
+    pub(in crate::sim) fn crowd(&self) -> usize {
+        match self.count(Job::Watch) {
+            CROWD => CROWD,
+            _ => 0,
+        }
+    }
+
+    /// What a client proves its identity with, if it has secrets.
+    pub(in crate::sim) fn credentials(&self, client: usize) -> &'static [Credential<'static>] {
+        match self.has(Job::Secret) {
+            true => &CREDENTIALS[client % CREDENTIALS.len()],
+            false => &[],
+        }
     }
 
     /// The prefix of all paths of a client, which it does not see.

@@ -8,7 +8,7 @@ use docent_core::handle::Handle;
 use docent_core::recipes::{Guard, Lock};
 use docent_core::wire::{Op, SetData};
 
-use super::{Task, path};
+use super::{Job, Task, path};
 use crate::sim::check::{LOCK, REGISTER, first};
 use crate::sim::client::{Hold, Kind};
 use crate::sim::faults::Fault;
@@ -74,6 +74,9 @@ impl<K: Kind> Task<K> {
         if self.rng.once_in(8) && self.is_active() {
             self.wait_for_loss(&guard).await;
         }
+        if self.is_gone(&guard) {
+            guard.lost().await;
+        }
         drop(entry);
         let client = self.client;
         self.world.note(&[0x4e1, client as u64], || {
@@ -86,6 +89,14 @@ impl<K: Kind> Task<K> {
             return;
         }
         let _: Option<Result<(), Error>> = self.perhaps(guard.release()).await;
+    }
+
+    /// Whether the node of a lock is gone, so that its holder must be told. Where there is no room
+    /// it may not be.
+    fn is_gone(&self, guard: &Held<K>) -> bool {
+        let node = self.full(guard.path().as_str());
+        let gone = self.world.ensemble.borrow().node(&node).is_none();
+        gone && self.world.plan.has_room() && K::TASKS == usize::MAX
     }
 
     /// A lock was granted: nobody else holds it, and it is this one's turn.
@@ -115,7 +126,8 @@ impl<K: Kind> Task<K> {
 
     /// Whether nobody holds a lock whose node is gone.
     fn excludes(&self) -> bool {
-        self.world.plan.leases_hold()
+        let plan = &self.world.plan;
+        plan.leases_hold() && !plan.work.has(Job::Operate)
     }
 
     /// Writes to a register in memory, which refuses stale tokens.

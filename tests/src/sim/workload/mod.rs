@@ -1,9 +1,13 @@
 //! What the applications do: each client runs some tasks, which note what they do and see.
 
+mod counters;
 mod jobs;
 mod locks;
+mod operator;
 mod perhaps;
+mod presence;
 mod reads;
+mod secrets;
 mod subscriptions;
 mod watches;
 mod writes;
@@ -52,6 +56,10 @@ impl<K: Kind> Task<K> {
         match job {
             Job::Lock => world.executor.spawn(client, name, role, self.lock()),
             Job::Write => world.executor.spawn(client, name, role, self.write()),
+            Job::Count => world.executor.spawn(client, name, role, self.count()),
+            Job::Appear => world.executor.spawn(client, name, role, self.appear()),
+            Job::Secret => world.executor.spawn(client, name, role, self.keep_secret()),
+            Job::Operate => world.executor.spawn(client, name, role, self.operate()),
             Job::Subscribe => world.executor.spawn(client, name, role, self.subscribe()),
             Job::Watch => world.executor.spawn(client, name, role, self.watch()),
         }

@@ -8,36 +8,46 @@ use docent_core::path::PathBuf as _;
 use docent_core::session::Epoch;
 use docent_core::wire::{AddWatchMode, Exists};
 
-use super::{REGISTERS, Task, path};
+use super::{Job, Task, path};
 use crate::sim::check::{End, LOCK, Leg, Subscription, Told};
 use crate::sim::client::{Hold, Kind};
 
 impl<K: Kind> Task<K> {
     pub(super) async fn subscribe(mut self) {
         while self.is_active() {
-            let tree = [REGISTERS[0], REGISTERS[1], LOCK, ""][self.rng.index(4)];
+            let at = self.tree();
             let mode = [AddWatchMode::Persistent, AddWatchMode::Recursive][self.rng.index(2)];
-            self.follow(tree, mode).await;
+            self.follow(&at, mode).await;
             self.pause(300_000).await;
         }
     }
 
+    /// A tree to watch.
+    fn tree(&mut self) -> String {
+        match self.rng.index(4) {
+            0 => self.at(LOCK),
+            // Some servers do not tell of secrets of others.
+            1 if self.world.plan.work.has(Job::Secret) => self.secret(self.client),
+            1 => match self.at("") {
+                root if root.is_empty() => "/".to_owned(),
+                root => root,
+            },
+            _ => self.register(),
+        }
+    }
+
     /// Follows a lasting watch to its end.
-    async fn follow(&mut self, tree: &str, mode: AddWatchMode) {
-        let at = match self.at(tree) {
-            root if root.is_empty() => "/".to_owned(),
-            at => at,
-        };
+    async fn follow(&mut self, at: &str, mode: AddWatchMode) {
         let status = self.handle.status();
         let session = self.handle.pinned(status.epoch);
         let credentials = self.handle.shared().credentials();
-        let subscribe = session.subscribe(path(&at), mode);
+        let subscribe = session.subscribe(path(at), mode);
         let Some(Ok(mut watcher)) = self.perhaps(subscribe).await else {
             return;
         };
         let subscription = Subscription {
             client: self.client,
-            path: self.full(&at),
+            path: self.full(at),
             mode,
             since: credentials.map_or(0, |credentials| credentials.zxid),
             legs: Vec::new(),
@@ -49,7 +59,7 @@ impl<K: Kind> Task<K> {
             journal.subscriptions.len() - 1
         };
         self.set_out(index, status.connections, Some(self.world.zxid()));
-        let end = self.hear(&mut watcher, index, &at, status.epoch).await;
+        let end = self.hear(&mut watcher, index, at, status.epoch).await;
         let (client, mode) = (self.client, mode.number());
         self.world.note(&[0x5b5, index as u64], || {
             format!("client {client}: subscription {index} ({mode}) on {at}: {end:?}")

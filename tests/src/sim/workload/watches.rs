@@ -7,7 +7,7 @@ use docent_core::hub::Change;
 use docent_core::session::Epoch;
 use docent_core::wire::{Exists, GetChildren, GetData};
 
-use super::{Task, path};
+use super::{Job, Task, path};
 use crate::sim::check::{Aim, LOCK, Tale, Watch};
 use crate::sim::client::{Hold, Kind};
 
@@ -17,15 +17,26 @@ impl<K: Kind> Task<K> {
             if self.rng.once_in(3) {
                 self.watch_children().await;
             } else {
-                let at = self.register();
+                let at = self.datum();
                 self.watch_data(&at).await;
             }
-            self.pause(200_000).await;
+            let rest = 1 + self.world.plan.work.crowd() as u64 / 4;
+            self.pause(200_000 * rest).await;
+        }
+    }
+
+    /// A node to watch.
+    fn datum(&mut self) -> String {
+        let secrets = self.world.plan.work.has(Job::Secret);
+        if secrets && self.rng.once_in(3) {
+            self.secret(self.client)
+        } else {
+            self.register()
         }
     }
 
     /// Watches a node, or for it.
-    pub(super) async fn watch_data(&mut self, at: &str) {
+    async fn watch_data(&mut self, at: &str) {
         let epoch = self.handle.status().epoch;
         let pinned = self.handle.pinned(epoch);
         let reads = self.rng.once_in(2);
@@ -37,8 +48,10 @@ impl<K: Kind> Task<K> {
             let (stat, watcher) = pinned.watch_absent(Exists { path: path(at) }).await?;
             Ok((stat.map(|stat| stat.mzxid), watcher))
         };
-        if let Some(Ok((seen, watcher))) = self.perhaps(watch).await {
-            self.listen(watcher, epoch, at, Aim::Data, seen).await;
+        match self.perhaps(watch).await {
+            Some(Ok((seen, watcher))) => self.listen(watcher, epoch, at, Aim::Data, seen).await,
+            Some(Err(error)) => self.must_be_known(error),
+            None => {}
         }
     }
 

@@ -112,12 +112,18 @@ impl<K: Kind> Task<K> {
     }
 
     /// Deletes a node that is deleted once at most.
-    pub(super) async fn delete(&mut self, at: &str) -> Option<Result<(), Error>> {
+    async fn delete(&mut self, at: &str) -> Option<Result<(), Error>> {
         let write = self.begin(&format!("delete {}", self.full(at)), 0);
         let handle = self.handle.clone();
         let result = self.perhaps(handle.call(delete(at))).await?;
         self.end(write, result.map(|()| Effect::default()));
         Some(result)
+    }
+
+    /// Deletes a node that others may delete, too.
+    pub(super) async fn remove(&mut self, at: &str) -> Option<Result<(), Error>> {
+        let handle = self.handle.clone();
+        self.perhaps(handle.call(delete(at))).await
     }
 
     /// Makes a node and deletes it.
