@@ -3,6 +3,7 @@
 mod cancel;
 mod clock;
 mod faults;
+mod hostile;
 mod memory;
 mod net;
 mod operations;

@@ -31,6 +31,8 @@ struct Inside {
     silent: Cell<bool>,
     /// The most bytes that are moved at once.
     piece: Cell<usize>,
+    /// What decides about the bytes that servers get wrong, if they do.
+    garbling: Cell<Option<u64>>,
     boards: Cell<u64>,
 }
 
@@ -45,6 +47,7 @@ impl World {
             readers: RefCell::default(),
             silent: Cell::new(false),
             piece: Cell::new(usize::MAX),
+            garbling: Cell::new(None),
             boards: Cell::new(0),
         }))
     }
@@ -53,6 +56,29 @@ impl World {
     pub(crate) fn in_pieces_of(self, bytes: usize) -> Self {
         self.0.piece.set(bytes);
         self
+    }
+
+    /// Lets the servers get some bytes wrong, or none.
+    pub(crate) fn garble(&self, seed: Option<u64>) {
+        self.0.garbling.set(seed);
+    }
+
+    /// Gets some of what a server sends wrong: a byte is another, or some are missing.
+    fn garbled(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let Some(seed) = self.0.garbling.get() else {
+            return bytes;
+        };
+        let dice = mix(seed);
+        self.0.garbling.set(Some(dice));
+        let (which, byte) = (dice % 16, (dice >> 8) as u8);
+        let place = (dice >> 16) as usize % bytes.len().max(1);
+        match which {
+            0 if !bytes.is_empty() => bytes[place] = byte,
+            1 if !bytes.is_empty() => bytes[place] ^= 1 << (byte % 8),
+            2 if place > 0 => bytes.truncate(place),
+            _ => {}
+        }
+        bytes
     }
 
     /// Whether connections are neither opened nor refused.
@@ -155,6 +181,13 @@ impl World {
         drop(test);
         result.expect("the test has ended")
     }
+}
+
+/// A number that has nothing to do with the one before it.
+fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number ^ number >> 29
 }
 
 /// How much memory a board has, in bytes.
@@ -279,6 +312,8 @@ impl Pipes {
 pub(crate) struct Pipe {
     world: World,
     conn: ConnId,
+    /// How many bytes have been read.
+    read: usize,
 }
 
 impl Dial for Pipes {
@@ -298,10 +333,14 @@ impl Dial for Pipes {
         conn.map(|conn| Pipe {
             world: self.0.clone(),
             conn,
+            read: 0,
         })
         .ok_or("refused")
     }
 }
+
+/// Bytes of a handshake, which is never wrong: a session timeout of a month would last a month.
+const HANDSHAKE: usize = 40;
 
 impl ErrorType for Pipe {
     type Error = ErrorKind;
@@ -313,13 +352,19 @@ impl Read for Pipe {
         let room = buf.len().min(inside.piece.get());
         poll_fn(|cx| {
             let output = inside.ensemble.borrow_mut().transmit(self.conn, room);
-            let count = output.bytes.len();
+            let bytes = if self.read > HANDSHAKE {
+                self.world.garbled(output.bytes)
+            } else {
+                output.bytes
+            };
+            let count = bytes.len();
             if count == 0 && !output.closed {
                 let mut readers = inside.readers.borrow_mut();
                 readers.insert(self.conn, cx.waker().clone());
                 return Poll::Pending;
             }
-            buf[..count].copy_from_slice(&output.bytes);
+            buf[..count].copy_from_slice(&bytes);
+            self.read += count;
             Poll::Ready(Ok(count))
         })
         .await
