@@ -198,6 +198,14 @@ impl<S: Storage> Hub<S> {
         }
     }
 
+    /// How many watches there are, those included that the server has yet to be told to forget.
+    pub fn watches(&mut self) -> usize {
+        let watches = &mut self.parts.watches;
+        (0..watches.bound())
+            .filter(|&index| watches.get_mut(index).is_some())
+            .count()
+    }
+
     /// The next change that a watch has to tell; `None` after the last.
     pub fn poll_watch(&mut self, id: Id, waker: &Waker) -> Poll<Option<Change<EventPath<S>>>> {
         let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {

@@ -253,6 +253,8 @@ pub(super) trait Drive {
     fn leased(&self) -> Option<i64>;
     /// How many requests, claims and orphans there are.
     fn debts(&self) -> [usize; 3];
+    /// How many watches there are.
+    fn watches(&self) -> usize;
     /// The connection there is.
     fn link(&self) -> Option<LinkId>;
     /// Its process has died; its connections are closed if there still is somebody to do so.
@@ -628,6 +630,10 @@ impl<K: Kind> Drive for Driver<K> {
 
     fn debts(&self) -> [usize; 3] {
         self.with(|hub| [hub.requests(), hub.claims(), hub.orphans()])
+    }
+
+    fn watches(&self) -> usize {
+        self.with(Hub::watches)
     }
 
     fn link(&self) -> Option<LinkId> {

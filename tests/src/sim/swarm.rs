@@ -120,6 +120,7 @@ fn swarm<K: Kind>(seed: u64, world: &Rc<World>) -> Report {
             .collect();
         drop(processes);
         check::check(world, &connections);
+        is_clean(world);
     }
     world.clear();
     Report::new(seed, world)
@@ -137,6 +138,26 @@ fn start<K: Kind>(world: &Rc<World>, id: usize, holders: &Holders<K>) {
     };
     let jobs = world.plan.work.jobs.iter();
     jobs.take(K::TASKS).for_each(|job| task().start(*job));
+}
+
+/// Whether nothing is left of tasks that have ended.
+fn is_clean(world: &Rc<World>) {
+    (0..world.plan.clients).for_each(|id| world.executor.dismiss(id, false));
+    let soon = 1_000_000 + 20 * world.plan.weather.delay.1;
+    world.run(world.now() + soon, || false);
+    for (id, process) in world.processes.borrow().iter().enumerate() {
+        let driver = process.driver.borrow();
+        let (debts, watches) = (driver.debts(), driver.watches());
+        let link = driver.link();
+        let links = world.links.borrow();
+        let conn = link.and_then(|link| links.get(&link)).map(|link| link.conn);
+        let kept = conn.map(|conn| world.ensemble.borrow().watches(conn));
+        if (debts, watches, kept.unwrap_or(0)) != ([0; 3], 0, 0) {
+            world.fail(format!(
+                "client {id}: after all tasks {debts:?}, {watches} watches, {kept:?} at the server"
+            ));
+        }
+    }
 }
 
 /// Whether everything is as if nothing had ever gone wrong.
