@@ -62,6 +62,11 @@
 //! | [`Buffers::rx`] and [`Buffers::bodies`] | the largest reply | [`ReplyTooLarge`](core::error::Error::ReplyTooLarge) for that call; the session lives |
 //! | [`BYTES_PER_PATH`](hub::BYTES_PER_PATH) | the path of a watch or of a lock's node | [`PathTooLong`](core::error::Error::PathTooLong) |
 //!
+//! # Other stacks, and TLS
+//!
+//! Anything that implements [`Dial`] over `embedded-io-async` will do for a stack. With the feature
+//! `tls`, `Tls` wraps any of them in TLS 1.3.
+//!
 //! # Deep sleep
 //!
 //! A board that loses its memory can keep its session: save what
@@ -93,6 +98,8 @@ mod runner;
 mod sender;
 mod settings;
 mod shared;
+#[cfg(feature = "tls")]
+mod tls;
 
 use docent_core::handle::Handle;
 use docent_core::hub::{self, Hub};
@@ -105,6 +112,8 @@ pub use crate::resources::{Buffers, Resources};
 pub use crate::runner::Runner;
 pub use crate::settings::{BadSettings, Settings};
 pub use crate::shared::{Body, Link};
+#[cfg(feature = "tls")]
+pub use crate::tls::{CryptoRngCore, Identities, NoClock, SecureError, Tls, TlsClock, TlsError};
 
 use crate::settings::MIN_RX;
 use crate::shared::{Shared, now};

@@ -7,6 +7,7 @@ mod hostile;
 mod memory;
 mod net;
 mod operations;
+mod tls;
 mod world;
 
 use docent_core::client::Client as _;
