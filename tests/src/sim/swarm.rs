@@ -142,6 +142,9 @@ fn start<K: Kind>(world: &Rc<World>, id: usize, holders: &Holders<K>) {
 
 /// Whether nothing is left of tasks that have ended.
 fn is_clean(world: &Rc<World>) {
+    if world.has_failed() {
+        return;
+    }
     (0..world.plan.clients).for_each(|id| world.executor.dismiss(id, false));
     let soon = 1_000_000 + 20 * world.plan.weather.delay.1;
     world.run(world.now() + soon, || false);
