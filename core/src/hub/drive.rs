@@ -270,7 +270,10 @@ impl<S: Storage> Hub<S> {
             }),
         };
         match (taken, alone) {
-            (true, _) => self.session.control_sent(now, control),
+            (true, _) => {
+                self.session.control_sent(now, control);
+                self.follow();
+            }
             // It will never fit: nothing can be done on this connection, nor on another.
             (false, true) => self.handle_broken(now),
             (false, false) => {}

@@ -241,11 +241,14 @@ impl Session {
         (id != 0 && known_to_all).then_some(Credentials { id, password, zxid })
     }
 
-    /// Until when no server can have ended the session. It moves on with every answered request.
+    /// Until when no server can have ended the session. It moves on with every answered request, and
+    /// ends when the session is given up by a close.
     #[inline]
     pub fn lease(&self) -> Option<Instant> {
+        let given_up = matches!(self.closing, Closing::Sent { .. });
         let held = self.identity.id != 0 && self.status.connections > 0;
-        held.then(|| self.acknowledged + self.timeout - self.config.margin(self.timeout))
+        (held && !given_up)
+            .then(|| self.acknowledged + self.timeout - self.config.margin(self.timeout))
     }
 
     /// The connection last asked for is open.

@@ -77,6 +77,9 @@ impl Session {
             (Phase::Up(_), Control::Close) => {
                 if let Closing::Asked { deadline } = self.closing {
                     self.closing = Closing::Sent { deadline };
+                    // The server may end the session before its answer is here.
+                    self.status.lapses = self.status.lapses.wrapping_add(1);
+                    self.changed = true;
                 }
             }
             _ => {}

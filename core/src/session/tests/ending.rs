@@ -98,6 +98,23 @@ fn a_close_is_done_with_the_connection() {
 }
 
 #[test]
+fn nothing_is_leased_once_the_close_is_sent() {
+    let mut script = connected(CONFIG);
+    let before = script.session.status();
+    script.session.close(script.now);
+    assert!(script.session.lease().is_some());
+    assert_eq!(script.session.status(), before);
+    script.flush();
+    assert_eq!(script.sent.last(), Some(&(0, Control::Close)));
+    assert_eq!(script.session.lease(), None);
+    let after = script.session.status();
+    assert_eq!(
+        (after.lapses, after.epoch),
+        (before.lapses + 1, before.epoch)
+    );
+}
+
+#[test]
 fn a_close_takes_bounded_time() {
     let mut script = connected(CONFIG);
     script.session.close(script.now);
