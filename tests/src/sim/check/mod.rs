@@ -17,6 +17,8 @@ pub(super) use self::subscriptions::{End, Leg, Subscription, Told};
 pub(super) use self::watches::{Aim, Tale, Watch};
 pub(super) use self::writes::{Effect, Writes};
 
+use std::collections::BTreeMap;
+
 use self::history::History;
 use super::world::World;
 
@@ -42,6 +44,8 @@ pub(super) struct Journal {
     pub(super) held: Held,
     pub(super) count: Count,
     pub(super) numbered: Vec<Numbered>,
+    /// How many tasks of each client wait for it.
+    pub(super) waiting: BTreeMap<usize, usize>,
     pub(super) ops: u64,
 }
 

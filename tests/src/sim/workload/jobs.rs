@@ -23,6 +23,8 @@ pub(in crate::sim) enum Job {
     Secret,
     /// Deletes the nodes of the lock by hand.
     Operate,
+    /// Closes the client.
+    Quit,
 }
 
 impl Job {
@@ -36,6 +38,7 @@ impl Job {
             Self::Appear => "appear",
             Self::Secret => "secret",
             Self::Operate => "operate",
+            Self::Quit => "quit",
         }
     }
 
@@ -51,11 +54,11 @@ impl Job {
             Self::Lock | Self::Write | Self::Watch | Self::Subscribe => rng.index(3),
             Self::Count | Self::Appear => usize::from(rng.once_in(3)),
             Self::Secret => usize::from(rng.once_in(4)),
-            Self::Operate => usize::from(rng.once_in(8)),
+            Self::Operate | Self::Quit => usize::from(rng.once_in(8)),
         }
     }
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Lock,
         Self::Write,
         Self::Watch,
@@ -64,6 +67,7 @@ impl Job {
         Self::Appear,
         Self::Secret,
         Self::Operate,
+        Self::Quit,
     ];
 }
 

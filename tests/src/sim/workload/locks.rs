@@ -6,6 +6,7 @@ use std::rc::Rc;
 use docent_core::error::{Code, Error};
 use docent_core::handle::Handle;
 use docent_core::recipes::{Guard, Lock};
+use docent_core::session::End;
 use docent_core::wire::{Op, SetData};
 
 use super::{Job, Task, path};
@@ -43,6 +44,7 @@ impl<K: Kind> Task<K> {
         let expected = match error {
             Error::Full | Error::ReplyTooLarge { .. } => true,
             Error::Server(Code::NotReadOnly) => self.world.plan.read_only,
+            Error::NotSent(End::Closed) => self.world.plan.work.has(Job::Quit),
             _ => self.is_over(),
         };
         if !expected {

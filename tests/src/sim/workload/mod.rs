@@ -6,6 +6,7 @@ mod locks;
 mod operator;
 mod perhaps;
 mod presence;
+mod quit;
 mod reads;
 mod secrets;
 mod subscriptions;
@@ -60,6 +61,7 @@ impl<K: Kind> Task<K> {
             Job::Appear => world.executor.spawn(client, name, role, self.appear()),
             Job::Secret => world.executor.spawn(client, name, role, self.keep_secret()),
             Job::Operate => world.executor.spawn(client, name, role, self.operate()),
+            Job::Quit => world.executor.spawn(client, name, role, self.quit()),
             Job::Subscribe => world.executor.spawn(client, name, role, self.subscribe()),
             Job::Watch => world.executor.spawn(client, name, role, self.watch()),
         }

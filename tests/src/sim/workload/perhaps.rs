@@ -2,12 +2,42 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::Task;
 use crate::sim::client::Kind;
 use crate::sim::faults::Fault;
-use crate::sim::world::Sleep;
+use crate::sim::world::{Sleep, World};
+
+/// A task that waits for its client.
+struct Waiting {
+    world: Rc<World>,
+    client: usize,
+}
+
+impl Waiting {
+    fn new(world: &Rc<World>, client: usize) -> Self {
+        let waiting = Self {
+            world: Rc::clone(world),
+            client,
+        };
+        waiting.count(|count| count + 1);
+        waiting
+    }
+
+    fn count(&self, change: impl FnOnce(usize) -> usize) {
+        let mut journal = self.world.journal.borrow_mut();
+        let count = journal.waiting.entry(self.client).or_default();
+        *count = change(*count);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.count(|count| count - 1);
+    }
+}
 
 impl<K: Kind> Task<K> {
     /// Runs a future that may be dropped before its end.
@@ -21,6 +51,7 @@ impl<K: Kind> Task<K> {
         };
         let patience = self.rng.below(3_000_000);
         let timer = cancels.then(|| self.world.sleep(patience));
+        let _waiting = Waiting::new(&self.world, self.client);
         let outcome = Perhaps {
             future: Box::pin(future),
             polls,
