@@ -105,7 +105,8 @@ pub struct Status {
     pub epoch: Epoch,
     /// How many connections have served requests, over all sessions.
     pub connections: u32,
-    /// How often the lease ran out or was given up, or a session ended: whoever held a lock then must not trust it.
+    /// How often the lease ran out or was given up, or a session ended: whoever held a lock then must
+    /// not trust it.
     pub lapses: u32,
     /// What the client can do.
     pub state: State,
