@@ -211,27 +211,14 @@ impl<S: Storage> Hub<S> {
         call: Option<Id>,
         watch: Option<Id>,
     ) -> Result<(), Error> {
-        let start = self.parts.tx.len();
-        self.encode(request, call, watch)?;
         let covered = watch.and_then(|watch| self.persistent_beside(watch));
         let beside = covered.is_some();
-        if let Some((path, mode)) = covered
-            // A server before 3.9 keeps one kind of watch per path, the last one set: put the
-            // persistent one back, whose events also serve the one-shot one.
-            && let Err(error) = self.encode(&AddWatch { path: path.as_path(), mode }, None, None)
-        {
-            let size =
-                self.parts.tx.len() - start + self.chroot().len() + path.as_ref().len() + ADD_WATCH;
-            let limit = self.parts.tx.capacity();
-            self.parts.tx.truncate(start);
-            self.parts.pending.unpush();
-            self.unsent -= 1;
-            // What both do not fit when it is empty, they never will.
-            return Err(if size > limit {
-                Error::TooLarge { size, limit }
-            } else {
-                error
-            });
+        match covered {
+            None => self.encode(request, call, watch, watch.is_some())?,
+            Some((path, mode)) => {
+                let path = path.as_path();
+                self.enqueue_beside(request, call, watch, &AddWatch { path, mode })?;
+            }
         }
         if let Some(watch) = watch {
             self.expect_watch(watch, beside);
@@ -240,11 +227,57 @@ impl<S: Storage> Hub<S> {
         Ok(())
     }
 
+    /// Encodes a request for a watch on the path of a persistent one, both or nothing.
+    ///
+    /// A server before 3.9 keeps one kind of watch per path, the last one set. So a read leaves no
+    /// watch of its own: the persistent one, which is set again before it, serves both. A persistent
+    /// watch cannot be left out, and the recursive one is set again behind it.
+    fn enqueue_beside<R: Request>(
+        &mut self,
+        request: &R,
+        call: Option<Id>,
+        watch: Option<Id>,
+        beside: &AddWatch<'_>,
+    ) -> Result<(), Error> {
+        let (start, unsent) = (self.parts.tx.len(), self.unsent);
+        let encoded = if request.op() == OpCode::ADD_WATCH {
+            self.encode(request, call, watch, true)
+                .and_then(|()| self.encode(beside, None, None, true))
+        } else {
+            self.encode(beside, None, None, true)
+                .and_then(|()| self.encode(request, call, watch, false))
+        };
+        encoded.map_err(|error| {
+            self.parts.tx.truncate(start);
+            while self.unsent > unsent {
+                self.parts.pending.unpush();
+                self.unsent -= 1;
+            }
+            self.unfit(request, beside).unwrap_or(error)
+        })
+    }
+
+    /// What is wrong with requests that do not fit together even when there is nothing else.
+    #[cold]
+    fn unfit<R: Request>(&mut self, request: &R, beside: &AddWatch<'_>) -> Option<Error> {
+        let start = self.parts.tx.len();
+        let limit = self.parts.tx.capacity();
+        self.encode(request, None, None, true).ok()?;
+        self.parts.pending.unpush();
+        self.unsent -= 1;
+        let own = self.parts.tx.len() - start;
+        self.parts.tx.truncate(start);
+        let size = own + self.chroot().len() + beside.path.as_str().len() + ADD_WATCH;
+        (size > limit).then_some(Error::TooLarge { size, limit })
+    }
+
+    /// Encodes a request, which leaves a watch if it `watches`.
     fn encode<R: Request>(
         &mut self,
         request: &R,
         call: Option<Id>,
         watch: Option<Id>,
+        watches: bool,
     ) -> Result<(), Error> {
         if request.op() == OpCode::CHECK {
             return Err(Error::CheckAlone);
@@ -271,7 +304,7 @@ impl<S: Storage> Hub<S> {
             &mut self.parts.tx,
             limit,
             self.parts.chroot.as_ref(),
-            watch.is_some(),
+            watches,
             body,
         ) {
             Ok(()) => {

@@ -302,6 +302,12 @@ impl<S: Storage> Hub<S> {
             err if err == Code::NoNode.number() => watch.absent,
             _ => None,
         };
+        if err == 0 && watch.kind == WatchKind::Persistent && watch.heir {
+            self.resync_trees(id.index());
+        }
+        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+            return;
+        };
         watch.asked = false;
         match (watch.stage, armed) {
             (Stage::Open, Some(_)) => watch.armed = armed,
@@ -319,6 +325,25 @@ impl<S: Storage> Hub<S> {
             (Stage::Dropped, _) => self.parts.watches.remove(id.index()),
             (Stage::Lost | Stage::Over, _) => {}
         }
+    }
+
+    /// A persistent watch was set on the path of recursive ones, and these again behind it: a server
+    /// before 3.9 did not have them in between.
+    fn resync_trees(&mut self, index: usize) {
+        let Some((path, _)) = self.parts.watches.get_mut(index) else {
+            return;
+        };
+        let Some(path) = S::Path::try_from_parts(&[path]) else {
+            return;
+        };
+        self.parts
+            .watches
+            .each_at(path.as_path().as_str(), &mut |watch| {
+                if watch.armed == Some(WatchKind::Recursive) {
+                    watch.must_resync();
+                }
+            });
+        self.wake.watches = Some(0);
     }
 
     /// Hands an event to all who look at its path. Returns one of the tasks to be woken.

@@ -223,8 +223,11 @@ impl<K: Kind> World<K> {
         }
         assert!(self.script.due.len() <= self.script.hub.requests());
         for watch in self.watches.iter().flatten().filter(|watch| watch.set) {
-            let held = [watch.list, watch.path].join(" ");
-            assert!(self.served.contains(&held), "no {held}");
+            // A lasting watch on its path serves it as well.
+            let lists = [watch.list, "persistent", "recursive"];
+            let mut held = lists.iter().map(|list| [list, watch.path].join(" "));
+            let served = held.any(|held| self.served.contains(&held));
+            assert!(served, "no {} {}", watch.list, watch.path);
         }
     }
 

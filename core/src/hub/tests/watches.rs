@@ -30,10 +30,11 @@ on_both! {<4, 6>:
     a_watch_that_is_yet_to_be_asked_for_belongs_to_the_next_session,
     a_watch_whose_request_is_lost_is_over,
     without_a_place_there_is_no_watch,
-    a_standard_watch_beside_a_persistent_one_sets_that_again,
+    a_read_beside_a_lasting_watch_sets_that_again_and_none_of_its_own,
     a_request_and_what_goes_with_it_are_sent_together_or_not_at_all,
     a_persistent_watch_beside_a_standard_one_is_set_alone,
     a_persistent_watch_beside_a_recursive_one_sets_that_again,
+    a_tree_whose_watch_was_replaced_for_a_moment_is_read_again,
     a_recursive_watch_hears_of_children_for_its_neighbours,
 }
 
@@ -412,15 +413,15 @@ fn without_a_place_there_is_no_watch<K: Kind>() {
         .unwrap();
 }
 
-fn a_standard_watch_beside_a_persistent_one_sets_that_again<K: Kind>() {
+fn a_read_beside_a_lasting_watch_sets_that_again_and_none_of_its_own<K: Kind>() {
     let mut script = Scripted::<K>::connected();
     script.subscribe("/a", Persistent);
     script.subscribe("/b", Recursive);
     let persistent = script.watching(&get("/a"));
-    assert_eq!(script.transmit(), ["get! /a", "add0 /a"]);
+    assert_eq!(script.transmit(), ["add0 /a", "get /a"]);
     script.settle(persistent, 0);
     let recursive = script.watching(&list("/b"));
-    assert_eq!(script.transmit(), ["names! /b", "add1 /b"]);
+    assert_eq!(script.transmit(), ["add1 /b", "names /b"]);
     let listed = script.settle(recursive, 0);
     script.event(ChildrenChanged, "/b");
     assert_eq!(script.changes(listed), ["children", "end"]);
@@ -470,6 +471,15 @@ fn a_persistent_watch_beside_a_recursive_one_sets_that_again<K: Kind>() {
     script.subscribe("/a", Recursive);
     script.subscribing("/a", Persistent);
     assert_eq!(script.transmit(), ["add0 /a", "add1 /a"]);
+}
+
+fn a_tree_whose_watch_was_replaced_for_a_moment_is_read_again<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let tree = script.subscribe("/a", Recursive);
+    let other = script.subscribe("/b", Recursive);
+    script.subscribe("/a", Persistent);
+    assert_eq!(script.changes(tree), ["resync"]);
+    assert_eq!(script.changes(other), [""; 0]);
 }
 
 fn a_recursive_watch_hears_of_children_for_its_neighbours<K: Kind>() {
