@@ -114,11 +114,11 @@ impl Subscription {
                 let starts = (next..=latest).filter(|&start| follows(run, &changes[start..]));
                 starts.map(|start| start + run.len())
             });
-            let mut ends = ends.filter(|&end| {
+            let ends = ends.filter(|&end| {
                 let rest = &changes[end..];
                 !to_the_end || rest.iter().all(|change| change.at >= settled)
             });
-            let Some(end) = ends.next() else {
+            let Some(end) = ends.min() else {
                 let due = &changes[latest.saturating_sub(1)..];
                 return Some(format!("told {leg:x?}, while there was {due:x?}"));
             };
