@@ -46,7 +46,7 @@ pub struct Watch<Q> {
     /// Whether the request that sets it is under way. Until it is answered the place stays taken.
     asked: bool,
     armed: Option<WatchKind>,
-    /// Whether the server has been left with a persistent watch on its path, of one that was dropped.
+    /// Whether the server has been left with a watch on its path, of one that was dropped.
     heir: bool,
     events: Events,
     queue: Q,
@@ -255,10 +255,9 @@ impl<S: Storage> Hub<S> {
 
     /// Whether the watch at `index` is settled with the server.
     fn unwatch(&mut self, index: usize) -> bool {
-        let Some((path, watch)) = self.parts.watches.get_mut(index) else {
+        let Some((path, _)) = self.parts.watches.get_mut(index) else {
             return true;
         };
-        let lasts = watch.is_persistent() || watch.heir;
         let Some(path) = S::Path::try_from_parts(&[path]) else {
             return true;
         };
@@ -267,7 +266,7 @@ impl<S: Storage> Hub<S> {
             .watches
             .each_at(path.as_path().as_str(), &mut |watch| {
                 if watch.is_live() {
-                    watch.heir |= lasts && others == 0;
+                    watch.heir |= others == 0;
                     others += 1;
                 }
             });

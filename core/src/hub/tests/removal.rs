@@ -7,6 +7,7 @@ on_both! {<4, 6>:
     a_watch_that_nobody_looks_at_is_removed_from_the_server,
     a_watch_beside_another_one_stays_on_the_server,
     the_last_watch_on_a_path_takes_all_with_it,
+    a_watch_that_ends_takes_those_dropped_before_it_with_it,
     a_request_that_sets_no_watch_takes_all_with_it,
     a_watch_is_the_last_on_its_connection_only,
     a_watch_that_has_ended_keeps_none_on_the_server,
@@ -91,6 +92,25 @@ fn the_last_watch_on_a_path_takes_all_with_it<K: Kind>() {
     is_vacant(&mut script);
 }
 
+fn a_watch_that_ends_takes_those_dropped_before_it_with_it<K: Kind>() {
+    let mut script = Scripted::<K>::connected();
+    let (dropped, other) = (script.watch(&get("/a")), script.watch(&list("/a")));
+    script.hub.drop_watch(dropped);
+    script.event(ChildrenChanged, "/a");
+    script.hub.drop_watch(other);
+    assert_eq!(script.transmit(), ["remove3 /a"]);
+
+    let dropped = script.watch(&get("/b"));
+    let asked = script.watching(&list("/b"));
+    script.transmit();
+    script.hub.drop_watch(dropped);
+    assert_eq!(script.transmit(), [""; 0]);
+    script.answer(0, b"");
+    let refused = script.settle(asked, NO_NODE);
+    script.hub.drop_watch(refused);
+    assert_eq!(script.transmit(), ["remove3 /b"]);
+}
+
 fn a_request_that_sets_no_watch_takes_all_with_it<K: Kind>() {
     for err in [0, NO_NODE] {
         let mut script = Scripted::<K>::connected();
@@ -102,7 +122,7 @@ fn a_request_that_sets_no_watch_takes_all_with_it<K: Kind>() {
         script.hub.drop_watch(other);
         while !script.due.is_empty() {
             assert_eq!(script.transmit(), [""; 0]);
-            let err = [0, err][usize::from(script.due.len() == 2)];
+            let err = [0, err][usize::from(script.due.len() == 1)];
             script.answer(err, b"");
             if script.hub.requests() > script.due.len() {
                 break;
