@@ -79,4 +79,5 @@
 //! Such a server keeps one kind of watch for each path and connection. Docent has it keep the one
 //! that hears most, and serves the others on the same path from its events: a lasting watch's events
 //! serve the one-shot ones, and a tree's events all of them. So all kinds go together, as they do
-//! from 3.9 on.
+//! from 3.9 on. Only where [`watch`](crate::Client::watch) joins a tree's watcher on the same path,
+//! that one is told `Resync`.
