@@ -1,12 +1,14 @@
 //! Plays seeds of the simulation, and tells what came of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use docent_testing::sim::{Counts, Fault, Report, play, shrink};
+use docent_testing::sim::{Counts, Fault, Report, play, play_only, shrink};
 
 /// What to do.
 struct Args {
@@ -14,6 +16,8 @@ struct Args {
     seeds: u64,
     jobs: u64,
     seed: Option<u64>,
+    /// The only faults of it that happen.
+    only: Option<BTreeSet<u32>>,
     until_failure: bool,
     verbose: bool,
 }
@@ -31,7 +35,7 @@ const USAGE: &str = "\
 Plays seeds of the simulation of Docent's clients against a model of an ensemble.
 
 docent-sim [--seeds N] [--from N] [--jobs N] [--until-failure]
-docent-sim --seed N [--verbose]
+docent-sim --seed N [--only N,N] [--verbose]
 
   --seeds N   how many seeds to play after those that have failed once; 1000 unless told
   --from N    the first of them; 0 unless told
@@ -39,6 +43,7 @@ docent-sim --seed N [--verbose]
   --until-failure
               stops at the first seed that fails, leaving out those that have failed once
   --seed N    plays only this one
+  --only N,N  leaves out all of its faults but those of these numbers, or all: none
   --verbose   tells everything that happens in it
   --help      this text";
 
@@ -49,31 +54,39 @@ fn args(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, String>
         from: 0,
         jobs: cores,
         seed: None,
+        only: None,
         until_failure: false,
         verbose: false,
     };
     while let Some(word) = words.next() {
-        let mut number = || {
-            let value = words.next();
-            let value = value.ok_or_else(|| format!("{word} needs a number"))?;
-            let number = value.parse::<u64>();
-            number.map_err(|_| format!("{word} needs a number, not {value:?}"))
-        };
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        let mut number = || parse(&word, &value()?);
         match &word[..] {
             "--from" => args.from = number()?,
             "--seeds" => args.seeds = number()?,
             "--jobs" => args.jobs = number()?.max(1),
             "--seed" => args.seed = Some(number()?),
+            "--only" => args.only = Some(numbers(&word, &value()?)?),
             "--until-failure" => args.until_failure = true,
             "--verbose" => args.verbose = true,
             "--help" | "-h" => return Ok(None),
             _ => return Err(format!("there is no option {word:?}")),
         }
     }
-    if args.verbose && args.seed.is_none() {
-        return Err("--verbose is for a single --seed".to_owned());
+    if args.seed.is_none() && (args.verbose || args.only.is_some()) {
+        return Err("--verbose and --only are for a single --seed".to_owned());
     }
     Ok(Some(args))
+}
+
+fn parse<N: FromStr>(word: &str, value: &str) -> Result<N, String> {
+    let number = value.trim().parse();
+    number.map_err(|_| format!("{word} needs a number, not {value:?}"))
+}
+
+fn numbers(word: &str, value: &str) -> Result<BTreeSet<u32>, String> {
+    let numbers = value.split(',').filter(|number| *number != "none");
+    numbers.map(|number| parse(word, number)).collect()
 }
 
 /// What came of all seeds.
@@ -190,10 +203,7 @@ fn tell(report: &Report, whole: bool) {
         report.timeline.len().saturating_sub(TAIL)
     };
     if skipped > 0 {
-        println!(
-            "after {skipped} lines, which --seed {} --verbose has with all faults:",
-            report.seed
-        );
+        println!("after {skipped} lines:");
     }
     for line in report.timeline.iter().skip(skipped) {
         println!("{line}");
@@ -215,7 +225,16 @@ fn explain(failed: &Report) {
     for (_, fault) in &report.injected {
         println!("{fault}");
     }
-    println!("this is what happens then:");
+    let numbers = report.injected.iter().map(|(number, _)| number.to_string());
+    let numbers: Vec<_> = numbers.collect();
+    let only = match &numbers[..] {
+        [] => "none".to_owned(),
+        _ => numbers.join(","),
+    };
+    println!(
+        "see docent-sim --seed {} --only {only} --verbose; it ends so:",
+        report.seed
+    );
     tell(&report, false);
 }
 
@@ -280,8 +299,8 @@ fn play_all(args: &Args) -> ExitCode {
     ExitCode::from(u8::from(!sum.failed.is_empty() || !complaints.is_empty()))
 }
 
-fn play_one(seed: u64, verbose: bool) -> ExitCode {
-    let report = play(seed, verbose);
+fn play_one(seed: u64, only: Option<&BTreeSet<u32>>, verbose: bool) -> ExitCode {
+    let report = play_only(seed, only, verbose);
     tell(&report, true);
     if !report.is_good() && !verbose {
         explain(&report);
@@ -293,7 +312,7 @@ fn play_one(seed: u64, verbose: bool) -> ExitCode {
 fn main() -> ExitCode {
     match args(std::env::args().skip(1)) {
         Ok(Some(args)) => match args.seed {
-            Some(seed) => play_one(seed, args.verbose),
+            Some(seed) => play_one(seed, args.only.as_ref(), args.verbose),
             None if args.until_failure => play_until_failure(&args),
             None => play_all(&args),
         },

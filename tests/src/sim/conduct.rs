@@ -48,7 +48,8 @@ impl Conduct {
 impl World {
     /// No lease outlives its session.
     pub(super) fn check_leases(&self) {
-        if !self.plan.leases_hold() {
+        // Users end sessions at any time.
+        if !self.plan.leases_hold() || self.plan.is_of_a_user() {
             return;
         }
         let ensemble = self.ensemble.borrow();

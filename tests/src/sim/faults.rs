@@ -122,7 +122,7 @@ impl Fault {
 
     /// Whether there should be few of it at a time.
     pub(super) const fn is_rare(self) -> bool {
-        self.breaks_history() || matches!(self, Self::Wrap)
+        self.breaks_history()
     }
 }
 
@@ -238,6 +238,11 @@ impl Plan {
         self.room >= ROOMY
     }
 
+    /// Whether it has nothing of Docent's own simulation.
+    pub(super) const fn is_of_a_user(&self) -> bool {
+        self.clients == 0
+    }
+
     /// What is wrong from the start.
     pub(super) fn conditions(&self) -> impl Iterator<Item = Fault> + use<> {
         let conditions = [
@@ -306,7 +311,7 @@ fn weather(rng: &mut Rng) -> Weather {
     let least = rng.range(10, 2_000);
     Weather {
         delay: (least, least + [10, 5_000, 50_000][rng.index(3)]),
-        piece: [1, 7, 64, WHOLE][rng.index(4)],
+        piece: [1, 7, 64, WHOLE, WHOLE, WHOLE][rng.index(6)],
         window: [300, 1 << 16][rng.index(2)],
     }
 }

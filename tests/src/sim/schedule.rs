@@ -54,7 +54,7 @@ fn add(all: &mut Vec<Injection>, at: u64, fault: Fault, rng: &mut Rng) {
 /// One of the kinds; seldom one of those after which nothing is as before.
 fn pick(faults: &[Fault], rng: &mut Rng) -> Fault {
     let fault = faults[rng.index(faults.len())];
-    if fault.is_rare() && !rng.once_in(10) {
+    if fault.is_rare() && !rng.once_in(4) {
         return faults[rng.index(faults.len())];
     }
     fault

@@ -148,6 +148,9 @@ fn is_clean(world: &Rc<World>) {
     (0..world.plan.clients).for_each(|id| world.executor.dismiss(id, false));
     let soon = 1_000_000 + 20 * world.plan.weather.delay.1;
     world.run(world.now() + soon, || false);
+    if world.has_failed() {
+        return;
+    }
     for (id, process) in world.processes.borrow().iter().enumerate() {
         let driver = process.driver.borrow();
         let (debts, watches) = (driver.debts(), driver.watches());

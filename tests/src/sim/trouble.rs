@@ -223,33 +223,39 @@ impl World {
 
     /// The ensemble is not what it was.
     fn undo(&self, fault: Fault, rng: &mut Rng) -> Done {
-        let mut ensemble = self.ensemble.borrow_mut();
         match fault {
             Fault::Wipe => {
-                ensemble.wipe();
+                self.ensemble.borrow_mut().wipe();
                 Some("the ensemble loses everything".to_owned())
             }
-            Fault::Rewind => {
-                let zxids: Vec<_> = ensemble.history().map(|entry| entry.zxid).collect();
-                let back = rng.index(zxids.len().clamp(1, 200));
-                let zxid = *zxids.get(zxids.len().checked_sub(back + 1)?)?;
-                // Who restores a backup sees to it that nobody goes on with an old session.
-                ensemble.leader()?;
-                ensemble.rewind(zxid);
-                let sessions: Vec<_> = ensemble.sessions().collect();
-                sessions.into_iter().for_each(|session| {
-                    ensemble.expire(session);
-                });
-                Some(format!("the ensemble is restored as of {zxid:#x}"))
-            }
-            _ => {
-                // Contenders never have numbers that are far apart: that takes years.
-                let busy = first(&ensemble).is_some();
-                let lock = format!("{}{LOCK}", self.plan.work.base);
-                let set = !busy && ensemble.set_counter(&lock, i32::MAX - 1);
-                set.then(|| "the numbers of the lock's nodes run out".to_owned())
-            }
+            Fault::Rewind => self.restore(rng),
+            _ => self.wrap(),
         }
+    }
+
+    /// Whoever restores a backup does so on all members, and sees to it that nobody goes on with an
+    /// old session.
+    fn restore(&self, rng: &mut Rng) -> Done {
+        self.repair();
+        let mut ensemble = self.ensemble.borrow_mut();
+        let zxids: Vec<_> = ensemble.history().map(|entry| entry.zxid).collect();
+        let back = rng.index(zxids.len().clamp(1, 200));
+        let zxid = *zxids.get(zxids.len().checked_sub(back + 1)?)?;
+        ensemble.rewind(zxid);
+        let sessions: Vec<_> = ensemble.sessions().collect();
+        sessions.into_iter().for_each(|session| {
+            ensemble.expire(session);
+        });
+        Some(format!("the ensemble is restored as of {zxid:#x}"))
+    }
+
+    /// The numbers of the lock's nodes wrap around. Contenders never have numbers that are far apart:
+    /// that takes years.
+    fn wrap(&self) -> Done {
+        let mut ensemble = self.ensemble.borrow_mut();
+        let lock = format!("{}{LOCK}", self.plan.work.base);
+        let set = first(&ensemble).is_none() && ensemble.set_counter(&lock, i32::MAX - 1);
+        set.then(|| "the numbers of the lock's nodes run out".to_owned())
     }
 
     /// Something happens to a member.
@@ -370,13 +376,18 @@ impl World {
         for client in 0..clients {
             self.freeze(client, Some(false), Some(false));
         }
+        self.repair();
+        self.run_ensemble();
+    }
+
+    /// All members are there again, and in touch with each other.
+    fn repair(&self) {
         for member in 0..self.plan.members {
             self.relieve(Relief::Lag(member));
             self.relieve(Relief::Pause(member));
             self.relieve(Relief::Kill(member));
             self.relieve(Relief::ReadOnly(member));
         }
-        self.run_ensemble();
     }
 
     /// A piece has come to the client's end; returns whom to give it to.
