@@ -27,7 +27,8 @@ pub struct Pending {
     pub(super) xid: i32,
     /// Who waits for the reply; nobody does for those the hub sends by itself.
     pub(super) call: Option<Id>,
-    /// The watch that a good reply sets.
+    /// The watch that a good reply sets; without a call, the one that a bad reply leaves without a
+    /// lasting watch to serve it.
     pub(super) watch: Option<Id>,
 }
 

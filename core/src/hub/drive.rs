@@ -189,8 +189,10 @@ impl<S: Storage> Hub<S> {
         };
         self.parts.pending.pop();
         self.session.handle_reply(now, &header);
-        if let Some(watch) = watch {
-            self.settle_watch(watch, header.err);
+        match watch {
+            Some(watch) if call.is_some() => self.settle_watch(watch, header.err),
+            Some(watch) if header.err != 0 => self.bare_watch(watch),
+            _ => {}
         }
         let waker = match call {
             Some(call) => self.complete(call, finish),
@@ -320,7 +322,7 @@ impl<S: Storage> Hub<S> {
     }
 
     fn fail_pending(&mut self, Pending { call, watch, .. }: Pending, error: Error) {
-        if let Some(watch) = watch {
+        if let Some(watch) = watch.filter(|_| call.is_some()) {
             self.settle_watch(watch, Code::ConnectionLoss.number());
         }
         if let Some(call) = call {

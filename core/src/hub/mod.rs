@@ -244,7 +244,7 @@ impl<S: Storage> Hub<S> {
             self.encode(request, call, watch, true)
                 .and_then(|()| self.encode(beside, None, None, true))
         } else {
-            self.encode(beside, None, None, true)
+            self.encode(beside, None, watch, true)
                 .and_then(|()| self.encode(request, call, watch, false))
         };
         encoded.map_err(|error| {

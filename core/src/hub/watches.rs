@@ -48,6 +48,8 @@ pub struct Watch<Q> {
     armed: Option<WatchKind>,
     /// Whether the server has been left with a watch on its path, of one that was dropped.
     heir: bool,
+    /// Whether the server has refused the lasting watch that was to serve this one as well.
+    bare: bool,
     events: Events,
     queue: Q,
     resync: bool,
@@ -76,6 +78,7 @@ impl<Q: Queue> Watch<Q> {
             asked: false,
             armed: None,
             heir: false,
+            bare: false,
             events: Events::NONE,
             queue: Q::default(),
             resync: false,
@@ -288,6 +291,14 @@ impl<S: Storage> Hub<S> {
         if let Some((_, watch)) = self.parts.watches.get_mut(id.index()) {
             watch.asked = true;
             watch.heir |= beside;
+            watch.bare = false;
+        }
+    }
+
+    /// The lasting watch that was to serve this one was refused. Its own request is still under way.
+    pub(super) fn bare_watch(&mut self, id: Id) {
+        if let Some((_, watch)) = self.parts.watches.get_mut(id.index()) {
+            watch.bare = true;
         }
     }
 
@@ -297,6 +308,7 @@ impl<S: Storage> Hub<S> {
             return;
         };
         let armed = match err {
+            _ if watch.bare => None,
             0 => Some(watch.kind),
             err if err == Code::NoNode.number() => watch.absent,
             _ => None,
