@@ -228,6 +228,10 @@ pub async fn watches_of_all_kinds_share_a_path(realm: Realm) {
     }
     let (_, mut early) = client.get_and_watch("/node").await.unwrap();
     let mut persistent = client.watch("/node").await.unwrap();
+    if let Some(recursive) = &mut recursive {
+        // A server that does not keep kinds apart would have been without it for a moment.
+        assert_eq!(changed(recursive).await, Some(Change::Resync));
+    }
     for turn in 0..3 {
         let (_, mut data) = client.get_and_watch("/node").await.unwrap();
         let (_, mut exists) = client.exists_and_watch("/node").await.unwrap();
