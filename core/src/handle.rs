@@ -16,10 +16,12 @@ use crate::hub::{BodyOf, Change, ClaimTicket, Hub, Id, NewClaim, Orphan, Storage
 use crate::path::{Path, PathBuf};
 use crate::session::{Credentials, End, Epoch, Status};
 use crate::time::Instant;
-use crate::wire::{AddWatch, AddWatchMode, Malformed, Request, Watchable};
+use crate::wire::{AddWatch, AddWatchMode, Encode, Malformed, Request, Watchable};
 
 /// A hub that several tasks share.
 pub trait Share: Clone {
+    /// Whether code is to be small rather than fast.
+    const COMPACT: bool = false;
     /// The hub's memory.
     type Storage: Storage<
             Path = Self::Path,
@@ -47,12 +49,20 @@ pub trait Share: Clone {
 /// Calls `act` with the hub locked, and wakes whom it says once the lock is released.
 #[inline]
 pub fn act<H: Share, T>(shared: &H, act: impl FnOnce(&mut Hub<H::Storage>) -> T) -> T {
-    let (result, mut due) = shared.with(|hub| (act(hub), hub.poll_waker()));
+    let (result, due) = shared.with(|hub| (act(hub), hub.poll_waker()));
+    if let Some(waker) = due {
+        wake(shared, waker);
+    }
+    result
+}
+
+/// Wakes this task, and all others that are to be woken.
+fn wake<H: Share>(shared: &H, first: Waker) {
+    let mut due = Some(first);
     while let Some(waker) = due {
         waker.wake();
         due = shared.with(Hub::poll_waker);
     }
-    result
 }
 
 /// A handle to a session.
@@ -92,16 +102,12 @@ impl<H: Share> Handle<H> {
 
     /// Sends `request` and waits for the reply, as [`Client::call`] does.
     #[inline]
-    pub const fn exchange<'a, R: Request>(&'a self, request: &'a R) -> Exchange<'a, H, R> {
+    pub const fn exchange<R: Request>(&self, request: R) -> Exchange<'_, H, R> {
         self.exchange_with(request, None)
     }
 
     #[inline]
-    const fn exchange_with<'a, R: Request>(
-        &'a self,
-        request: &'a R,
-        watch: Option<Id>,
-    ) -> Exchange<'a, H, R> {
+    const fn exchange_with<R: Request>(&self, request: R, watch: Option<Id>) -> Exchange<'_, H, R> {
         let terms = Terms {
             watch,
             epoch: self.epoch,
@@ -125,7 +131,7 @@ impl<H: Share> Handle<H> {
             shared: self.shared.clone(),
             id,
         };
-        Ok((self.exchange_with(&request, Some(id)).await, watcher))
+        Ok((self.exchange_with(request, Some(id)).await, watcher))
     }
 }
 
@@ -143,9 +149,13 @@ impl<H: Share> Client for Handle<H> {
         }
     }
 
+    // As an `async fn` it would keep the request twice.
     #[inline]
-    async fn call<R: Request>(&self, request: R) -> Result<R::Response<H::Body>, Error> {
-        self.exchange(&request).await
+    fn call<R: Request>(
+        &self,
+        request: R,
+    ) -> impl Future<Output = Result<R::Response<H::Body>, Error>> {
+        self.exchange(request)
     }
 
     async fn watch<R: Watchable>(
@@ -173,7 +183,7 @@ impl<H: Share> Client for Handle<H> {
             shared: self.shared.clone(),
             id,
         };
-        self.exchange_with(&AddWatch { path, mode }, Some(id))
+        self.exchange_with(AddWatch { path, mode }, Some(id))
             .await?;
         Ok(watcher)
     }
@@ -343,10 +353,13 @@ impl<H: Share> Drop for Wait<'_, H> {
 #[must_use = "a request is sent when it is polled"]
 pub struct Exchange<'a, H: Share, R> {
     shared: &'a H,
-    request: &'a R,
+    request: R,
     terms: Terms,
     stage: Stage,
 }
+
+// Nothing in it is pinned.
+impl<H: Share, R> Unpin for Exchange<'_, H, R> {}
 
 enum Stage {
     New,
@@ -374,29 +387,54 @@ impl<H: Share, R: Request> Future for Exchange<'_, H, R> {
 
 impl<H: Share, R: Request> Exchange<'_, H, R> {
     fn poll_submit(&mut self, waker: &Waker) -> Poll<Result<R::Response<H::Body>, Error>> {
-        let mut ticket = match self.stage {
-            Stage::Waiting(ticket) => Some(ticket),
-            _ => None,
+        let Self {
+            shared,
+            request,
+            terms,
+            stage,
+        } = self;
+        let request = &*request;
+        let queued = match H::COMPACT {
+            true => queue::<H, dyn Encode>(shared, request, *terms, stage, waker),
+            false => queue(*shared, request, *terms, stage, waker),
         };
-        let submitted = act(self.shared, |hub| {
-            let submitted = hub.submit(self.request, self.terms, Some(waker));
-            if submitted == Err(Error::Full) {
-                hub.await_room(&mut ticket, waker);
-            } else if let Some(ticket) = ticket.take() {
-                hub.forget_room(ticket);
-            }
-            submitted
-        });
-        self.stage = match (submitted, ticket) {
-            (Ok(id), _) => Stage::Sent(id),
-            (Err(Error::Full), Some(ticket)) => Stage::Waiting(ticket),
-            (Err(error), _) => {
-                self.stage = Stage::Over;
-                return Poll::Ready(Err(error));
-            }
-        };
-        Poll::Pending
+        match queued {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
+}
+
+/// Queues a request, or waits for room to do so.
+fn queue<H: Share, R: Encode + ?Sized>(
+    shared: &H,
+    request: &R,
+    terms: Terms,
+    stage: &mut Stage,
+    waker: &Waker,
+) -> Result<(), Error> {
+    let mut ticket = match *stage {
+        Stage::Waiting(ticket) => Some(ticket),
+        _ => None,
+    };
+    let submitted = act(shared, |hub| {
+        let submitted = hub.submit_encoded(request, terms, Some(waker));
+        if submitted == Err(Error::Full) {
+            hub.await_room(&mut ticket, waker);
+        } else if let Some(ticket) = ticket.take() {
+            hub.forget_room(ticket);
+        }
+        submitted
+    });
+    *stage = match (submitted, ticket) {
+        (Ok(id), _) => Stage::Sent(id),
+        (Err(Error::Full), Some(ticket)) => Stage::Waiting(ticket),
+        (Err(error), _) => {
+            *stage = Stage::Over;
+            return Err(error);
+        }
+    };
+    Ok(())
 }
 
 impl<H: Share, R> Drop for Exchange<'_, H, R> {
@@ -459,11 +497,28 @@ fn poll_reply<H: Share, R: Request>(
     id: Id,
     cx: &Context<'_>,
 ) -> Poll<Result<R::Response<H::Body>, Error>> {
-    let reply = act(shared, |hub| hub.poll_reply(id, cx.waker()));
-    reply.map(|reply| {
-        let body = shared.body(reply?);
-        R::decode(body, shared.chroot()).map_err(|malformed| reject(shared, malformed))
+    let body = match H::COMPACT {
+        true => poll_body_out_of_line(shared, id, cx),
+        false => poll_body(shared, id, cx),
+    };
+    body.map(|body| {
+        R::decode(body?, shared.chroot()).map_err(|malformed| reject(shared, malformed))
     })
+}
+
+#[inline]
+fn poll_body<H: Share>(shared: &H, id: Id, cx: &Context<'_>) -> Poll<Result<H::Body, Error>> {
+    let reply = act(shared, |hub| hub.poll_reply(id, cx.waker()));
+    reply.map(|body| Ok(shared.body(body?)))
+}
+
+#[inline(never)]
+fn poll_body_out_of_line<H: Share>(
+    shared: &H,
+    id: Id,
+    cx: &Context<'_>,
+) -> Poll<Result<H::Body, Error>> {
+    poll_body(shared, id, cx)
 }
 
 /// A reply that cannot be decoded: nothing else on its connection can be trusted.

@@ -26,6 +26,7 @@ impl Instant {
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -53,6 +54,10 @@ impl fmt::Debug for Instant {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+/// Without the 128 bits of [`Duration::as_micros`], and not everywhere inline, as 64 bits are much for
+/// a small processor.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+const fn micros(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000);
+    seconds.saturating_add(duration.subsec_micros() as u64)
 }

@@ -70,9 +70,10 @@ impl<'d, D: Dial> Runner<'d, D> {
     pub async fn run(&mut self) -> End {
         // A run before this one may have been cancelled.
         self.line.end();
-        let reaper = reap(Handle::new(self.line.link));
+        let client = Handle::new(self.line.link);
         let reap = async {
-            reaper.await;
+            // Made in here, so that there is room for one of it and not for two.
+            reap(client).await;
             pending().await
         };
         match select(self.serve(), reap).await {

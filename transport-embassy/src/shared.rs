@@ -49,6 +49,8 @@ pub(crate) fn now() -> Instant {
 }
 
 impl<'d> Share for Link<'d> {
+    const COMPACT: bool = true;
+
     type Storage = Borrowed<'d>;
     type Path = BoardPath;
     type Body = Body<'d>;

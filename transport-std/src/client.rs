@@ -579,7 +579,7 @@ impl Client {
     ) -> Result<R::Response<Bytes>, Error> {
         let request = request(checked(operation, path)?);
         self.handle
-            .exchange(&request)
+            .exchange(request)
             .await
             .map_err(|kind| Error::new(operation, Some(path), kind))
     }

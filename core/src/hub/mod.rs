@@ -50,7 +50,7 @@ use crate::error::Error;
 use crate::path::PathBuf as _;
 use crate::session::{Epoch, Session, Status};
 use crate::time::Instant;
-use crate::wire::{AddWatch, Encoder, OpCode, Request, RequestHeader, Sink as _, frame};
+use crate::wire::{AddWatch, Encode, Encoder, OpCode, Request, RequestHeader, Sink as _, frame};
 use calls::Stage;
 use sieve::{Sifting, note};
 
@@ -186,12 +186,22 @@ impl<S: Storage> Hub<S> {
         terms: Terms,
         waker: Option<&Waker>,
     ) -> Result<Id, Error> {
+        self.submit_encoded(request, terms, waker)
+    }
+
+    #[inline]
+    pub(crate) fn submit_encoded<R: Encode + ?Sized>(
+        &mut self,
+        request: &R,
+        terms: Terms,
+        waker: Option<&Waker>,
+    ) -> Result<Id, Error> {
         self.admit(terms.epoch)?;
         let index = self.parts.calls.vacancy().ok_or(Error::Full)?;
         let call = Id::new(index).ok_or(Error::Full)?;
         let mut room = self.parts.bodies.reserve().ok_or(Error::Full)?;
         if let Some(bytes) = S::Bodies::bytes(&mut room) {
-            note(bytes, request.pick());
+            note(bytes, request.picks());
         }
         if let Err(error) = self.enqueue(request, Some(call), terms.watch) {
             self.parts.bodies.release(room);
@@ -205,7 +215,7 @@ impl<S: Storage> Hub<S> {
     }
 
     /// Encodes a request that may set `watch`.
-    fn enqueue<R: Request>(
+    fn enqueue<R: Encode + ?Sized>(
         &mut self,
         request: &R,
         call: Option<Id>,
@@ -232,7 +242,7 @@ impl<S: Storage> Hub<S> {
     /// A server before 3.9 keeps one kind of watch per path, the last one set. So a read leaves no
     /// watch of its own: the persistent one, which is set again before it, serves both. A persistent
     /// watch cannot be left out, and the recursive one is set again behind it.
-    fn enqueue_beside<R: Request>(
+    fn enqueue_beside<R: Encode + ?Sized>(
         &mut self,
         request: &R,
         call: Option<Id>,
@@ -240,7 +250,7 @@ impl<S: Storage> Hub<S> {
         beside: &AddWatch<'_>,
     ) -> Result<(), Error> {
         let (start, unsent) = (self.parts.tx.len(), self.unsent);
-        let encoded = if request.op() == OpCode::ADD_WATCH {
+        let encoded = if request.opcode() == OpCode::ADD_WATCH {
             self.encode(request, call, watch, true)
                 .and_then(|()| self.encode(beside, None, None, true))
         } else {
@@ -259,7 +269,7 @@ impl<S: Storage> Hub<S> {
 
     /// What is wrong with requests that do not fit together even when there is nothing else.
     #[cold]
-    fn unfit<R: Request>(&mut self, request: &R, beside: &AddWatch<'_>) -> Option<Error> {
+    fn unfit<R: Encode + ?Sized>(&mut self, request: &R, beside: &AddWatch<'_>) -> Option<Error> {
         let start = self.parts.tx.len();
         let limit = self.parts.tx.capacity();
         self.encode(request, None, None, true).ok()?;
@@ -272,14 +282,14 @@ impl<S: Storage> Hub<S> {
     }
 
     /// Encodes a request, which leaves a watch if it `watches`.
-    fn encode<R: Request>(
+    fn encode<R: Encode + ?Sized>(
         &mut self,
         request: &R,
         call: Option<Id>,
         watch: Option<Id>,
         watches: bool,
     ) -> Result<(), Error> {
-        if request.op() == OpCode::CHECK {
+        if request.opcode() == OpCode::CHECK {
             return Err(Error::CheckAlone);
         }
         let xid = self.session.next_xid();
@@ -295,10 +305,10 @@ impl<S: Storage> Hub<S> {
         let body = |out: &mut Encoder<'_>| {
             RequestHeader {
                 xid,
-                op: request.op(),
+                op: request.opcode(),
             }
             .encode(out);
-            request.encode(out);
+            request.encode_body(out);
         };
         match frame(
             &mut self.parts.tx,

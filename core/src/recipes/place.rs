@@ -131,11 +131,12 @@ async fn create<C: Client>(
 /// Looks for the node of a create whose reply was lost.
 async fn look<C: Client>(client: &C, claim: &mut C::Claim) -> Result<Option<(i64, i64)>, Error> {
     loop {
-        let found = match find::<C, C::Path>(client, claim.path()).await {
+        let path = match find::<C, C::Path>(client, claim.path()).await {
+            Ok(Some(path)) => path,
+            Ok(None) => return Ok(None),
             Err(Error::ConnectionLost) => continue,
-            found => found?,
+            Err(error) => return Err(error),
         };
-        let Some(path) = found else { return Ok(None) };
         match client
             .retry(Exists {
                 path: path.as_path(),

@@ -33,10 +33,10 @@ async fn clean<C: Client>(client: &C, orphan: &Orphan<C::Path>) -> Result<(), Er
     if orphan.known {
         return delete(client, begin).await;
     }
-    match find::<C, C::Path>(client, begin).await? {
-        Some(path) => delete(client, path.as_path()).await,
-        None => Ok(()),
-    }
+    let Some(path) = find::<C, C::Path>(client, begin).await? else {
+        return Ok(());
+    };
+    delete(client, path.as_path()).await
 }
 
 async fn delete<C: Client>(client: &C, path: Path<'_>) -> Result<(), Error> {

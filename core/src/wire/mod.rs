@@ -57,6 +57,31 @@ pub trait Request {
     }
 }
 
+/// How a [`Request`] is encoded, whatever becomes of its reply. Unlike that it can be a `dyn`, so that
+/// one function does for all.
+pub(crate) trait Encode {
+    fn opcode(&self) -> OpCode;
+    fn encode_body(&self, out: &mut Encoder<'_>);
+    fn picks(&self) -> Option<Pick<'_>>;
+}
+
+impl<R: Request> Encode for R {
+    #[inline]
+    fn opcode(&self) -> OpCode {
+        self.op()
+    }
+
+    #[inline]
+    fn encode_body(&self, out: &mut Encoder<'_>) {
+        self.encode(out);
+    }
+
+    #[inline]
+    fn picks(&self) -> Option<Pick<'_>> {
+        self.pick()
+    }
+}
+
 /// A request that changes nothing, so that it may be sent again after a lost connection.
 pub trait Idempotent: Request {}
 

@@ -48,10 +48,10 @@ fn no_frame_makes_the_hub_panic<K: Kind>() {
 }
 
 /// Makes a call to which a server gives such a body.
-fn call<K: Kind, R: Request>(request: &R, body: &[u8]) -> Result<(), Error> {
+fn call<K: Kind, R: Request + Copy>(request: &R, body: &[u8]) -> Result<(), Error> {
     let shared = Shared::<K>::new(Scripted::connected(), "");
     let handle = shared.handle();
-    let mut task = Task::new(async { handle.exchange(request).await.map(drop) });
+    let mut task = Task::new(async { handle.exchange(*request).await.map(drop) });
     assert!(task.run().is_none());
     shared.script(|script| {
         assert_eq!(script.write().len(), 1);
@@ -60,7 +60,7 @@ fn call<K: Kind, R: Request>(request: &R, body: &[u8]) -> Result<(), Error> {
     task.run().expect("the call ends")
 }
 
-fn spoil<K: Kind, R: Request>(request: &R, good: &[u8]) {
+fn spoil<K: Kind, R: Request + Copy>(request: &R, good: &[u8]) {
     assert_eq!(call::<K, R>(request, good), Ok(()));
     let spoilt = spoilt(good);
     let refused = spoilt.iter().filter(|bad| {
