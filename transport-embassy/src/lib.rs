@@ -62,6 +62,27 @@
 //! | [`Buffers::rx`] and [`Buffers::bodies`] | the largest reply | [`ReplyTooLarge`](core::error::Error::ReplyTooLarge) for that call; the session lives |
 //! | [`BYTES_PER_PATH`](hub::BYTES_PER_PATH) | the path of a watch or of a lock's node | [`PathTooLong`](core::error::Error::PathTooLong) |
 //!
+//! # Memory
+//!
+//! A client has what it is given, and nothing else: the bytes of [`Buffers`], [`Resources`], a
+//! [`Runner`], and the futures that the application runs. At most, in bytes, where pointers have
+//! this many bits:
+//!
+//! | what | 32 | 64 |
+//! |---|---:|---:|
+//! | `Resources`, for each call | 168 | 208 |
+//! | `Resources`, for each watch | 220 | 240 |
+//! | `Resources`, for each task | 32 | 48 |
+//! | `Resources`, the rest | 688 | 896 |
+//! | `Runner<Net>` | 96 | 176 |
+//! | the future of `Runner::run` | 720 | 1000 |
+//! | the future of `Lock::acquire` | 512 | 664 |
+//! | `Guard` | 168 | 176 |
+//!
+//! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,
+//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 2,368 bytes for its session, and 816 in
+//! the task that runs it.
+//!
 //! # Other stacks, and TLS
 //!
 //! Anything that implements [`Dial`] over `embedded-io-async` will do for a stack. With the feature

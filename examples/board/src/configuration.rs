@@ -4,6 +4,7 @@ use docent_embassy::Client;
 use docent_embassy::core::client::{Client as _, Watcher as _};
 use docent_embassy::core::error::Error;
 use docent_embassy::core::path::Path;
+use docent_embassy::core::session::End;
 use docent_embassy::core::wire::{Exists, GetData};
 use embassy_time::Timer;
 
@@ -12,13 +13,13 @@ use crate::mps2::led;
 /// What the node says to have the board switched off.
 const OFF: &[u8] = b"off";
 
-/// Follows the node at `path`, until it says "off".
+/// Follows the node at `path`, until it says "off" or the client is over.
 ///
 /// # Panics
 /// If `path` is no path.
-pub async fn follow(client: Client<'static>, path: &str) {
+pub(crate) async fn follow(client: Client<'static>, path: &str) {
     let path = Path::new(path).expect("a path");
-    while client.status().state.end().is_none() {
+    loop {
         // The watch is set with the read, so that no change between them is missed.
         match client.watch(GetData { path }).await {
             Ok((data, mut watcher)) => {
@@ -33,7 +34,8 @@ pub async fn follow(client: Client<'static>, path: &str) {
             }
             Err(error) if error.is_no_node() => wait_for(client, path).await,
             // Looks again, also in the next session.
-            Err(Error::ConnectionLost | Error::NotSent(_)) => {}
+            Err(Error::ConnectionLost | Error::NotSent(End::Expired)) => {}
+            Err(Error::NotSent(_)) => return,
             Err(error) => {
                 log::warn!("cannot read the configuration: {error}");
                 Timer::after_secs(1).await;

@@ -5,6 +5,7 @@ use docent_embassy::core::client::Client as _;
 use docent_embassy::core::error::Error;
 use docent_embassy::core::path::Path;
 use docent_embassy::core::recipes::{Guard, Lock, create_parents};
+use docent_embassy::core::session::End;
 use docent_embassy::core::wire::{Acl, CreateMode, Multi, Op, SetData};
 use embassy_futures::select::{Either, select};
 use embassy_time::Timer;
@@ -12,18 +13,19 @@ use embassy_time::Timer;
 /// Steps of work before it is somebody else's turn.
 const STEPS: u32 = 5;
 
-/// Leads whenever it can. The work is done on the node at `work`.
+/// Leads whenever it can, until the client is over. The work is done on the node at `work`.
 ///
 /// # Panics
 /// If `lock` or `work` is no path.
 #[embassy_executor::task]
-pub async fn compete(client: Client<'static>, lock: &'static str, work: &'static str) {
+pub(crate) async fn compete(client: Client<'static>, lock: &'static str, work: &'static str) {
     let work = Path::new(work).expect("a path");
     let lock = Lock::new(client, Path::new(lock).expect("a path")).expect("a short path");
-    while client.status().state.end().is_none() {
+    loop {
         match lead(client, &lock, work).await {
-            // The session is over. There will be another one.
-            Ok(()) | Err(Error::NotSent(_)) => {}
+            // There will be another session.
+            Ok(()) | Err(Error::NotSent(End::Expired)) => {}
+            Err(Error::NotSent(_)) => return,
             Err(error) => {
                 log::warn!("cannot lead: {error}");
                 Timer::after_secs(1).await;
@@ -59,7 +61,13 @@ async fn steps(
     work: Path<'_>,
 ) -> Result<(), Error> {
     for _ in 0..STEPS {
-        step(client, guard, work).await?;
+        loop {
+            match step(client, guard, work).await {
+                // It may have been written or not. Written twice it does no harm.
+                Err(Error::ConnectionLost) => {}
+                done => break done?,
+            }
+        }
         Timer::after_millis(200).await;
     }
     Ok(())

@@ -12,12 +12,19 @@
 #![no_std]
 #![no_main]
 
+mod configuration;
+mod leadership;
+mod membership;
+mod mps2;
+mod network;
+mod session;
+
 use cortex_m_rt::entry;
-use docent_board::mps2::{console, executor, stack};
-use docent_board::{configuration, leadership, membership, network, session};
 use docent_embassy::{Net, Runner};
 use embassy_executor::Spawner;
 use static_cell::ConstStaticCell;
+
+use mps2::{console, executor, stack};
 
 #[entry]
 fn start() -> ! {

@@ -5,21 +5,23 @@ use docent_embassy::core::client::Client as _;
 use docent_embassy::core::error::{Code, Error};
 use docent_embassy::core::path::Path;
 use docent_embassy::core::recipes::create_parents;
+use docent_embassy::core::session::End;
 use docent_embassy::core::wire::{Acl, Create, CreateMode, Delete, Exists};
 use embassy_time::Timer;
 
-/// Keeps the node there, in one session after the other.
+/// Keeps the node there, in one session after the other, until the client is over.
 ///
 /// # Panics
 /// If `parent` is no path, or `node` is none below it.
 #[embassy_executor::task]
-pub async fn keep(client: Client<'static>, parent: &'static str, node: &'static str) {
+pub(crate) async fn keep(client: Client<'static>, parent: &'static str, node: &'static str) {
     let (parent, node) = (Path::new(parent), Path::new(node));
     let (parent, node) = (parent.expect("a path"), node.expect("a path"));
-    while client.status().state.end().is_none() {
+    loop {
         match join(client, parent, node).await {
-            // The session is over. There will be another one.
-            Ok(()) | Err(Error::NotSent(_)) => {}
+            // There will be another session.
+            Ok(()) | Err(Error::NotSent(End::Expired)) => {}
+            Err(Error::NotSent(_)) => return,
             Err(error) => {
                 log::warn!("cannot be a member: {error}");
                 Timer::after_secs(1).await;

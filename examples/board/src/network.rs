@@ -13,7 +13,7 @@ const SOCKETS: usize = 3;
 ///
 /// # Panics
 /// If it is called twice.
-pub async fn start(spawner: Spawner) -> (Stack<'static>, u64) {
+pub(crate) async fn start(spawner: Spawner) -> (Stack<'static>, u64) {
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
     let device = Lan9118::start();
     let seed = seed(device.address());

@@ -7,9 +7,12 @@ use docent_embassy::{Buffers, Client, Dial, Resources, Runner, Settings};
 use static_cell::{ConstStaticCell, StaticCell};
 
 /// Calls that may be under way at once: each task has one.
-pub const CALLS: usize = 4;
+pub(crate) const CALLS: usize = 4;
 /// One for the configuration, one for the leadership, and some to spare.
-pub const WATCHES: usize = 4;
+pub(crate) const WATCHES: usize = 4;
+
+/// Tasks that wait for each other's room, or for a change of the session's state.
+pub(crate) const TASKS: usize = 4;
 
 struct Bytes {
     /// The longest reply that is kept.
@@ -36,12 +39,12 @@ const CONFIG: Config = Config {
 ///
 /// # Panics
 /// If it is called twice, or `servers` is no connect string.
-pub fn set_up<D: Dial>(
+pub(crate) fn set_up<D: Dial>(
     dial: D,
     servers: &'static str,
     seed: u64,
 ) -> (Client<'static>, Runner<'static, D>) {
-    static RESOURCES: StaticCell<Resources<'_, CALLS, WATCHES>> = StaticCell::new();
+    static RESOURCES: StaticCell<Resources<'_, CALLS, WATCHES, TASKS>> = StaticCell::new();
     static BYTES: ConstStaticCell<Bytes> = ConstStaticCell::new(Bytes {
         rx: [0; _],
         tx: [[0; _]; 2],

@@ -7,6 +7,7 @@ mod hostile;
 mod memory;
 mod net;
 mod operations;
+mod sizes;
 mod tls;
 mod world;
 

@@ -29,7 +29,7 @@ fn print(text: fmt::Arguments<'_>) {
 }
 
 /// Logs from now on. A second call changes nothing.
-pub fn start() {
+pub(crate) fn start() {
     if log::set_logger(&Console).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
@@ -39,7 +39,7 @@ pub fn start() {
 ///
 /// # Panics
 /// If there is none, or this is called twice.
-pub fn argument() -> &'static str {
+pub(crate) fn argument() -> &'static str {
     static LINE: ConstStaticCell<[MaybeUninit<u8>; 128]> =
         ConstStaticCell::new([MaybeUninit::uninit(); 128]);
     let line = sys_get_cmdline_uninit(LINE.take()).expect("a command line");
@@ -48,7 +48,7 @@ pub fn argument() -> &'static str {
 }
 
 /// Ends the program, as a success or not.
-pub fn exit(success: bool) -> ! {
+pub(crate) fn exit(success: bool) -> ! {
     semihosting::process::exit(i32::from(!success))
 }
 

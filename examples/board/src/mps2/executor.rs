@@ -30,7 +30,7 @@ fn pend(_context: *mut ()) {
 ///
 /// # Panics
 /// If it is called twice.
-pub fn run(main: impl FnOnce(Spawner)) -> ! {
+pub(crate) fn run(main: impl FnOnce(Spawner)) -> ! {
     static EXECUTOR: StaticCell<raw::Executor> = StaticCell::new();
     clock::start();
     let executor = &*EXECUTOR.init(raw::Executor::new(ptr::null_mut()));

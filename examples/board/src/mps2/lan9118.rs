@@ -45,14 +45,14 @@ pub(super) fn on_interrupt() {
 }
 
 /// The controller. There is one.
-pub struct Lan9118 {
+pub(crate) struct Lan9118 {
     address: [u8; 6],
     frame: [u8; BUFFER],
 }
 
 impl Lan9118 {
     /// Resets the controller and lets it receive.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         reset();
         let (low, high) = (mac::read(mac::ADDRESS_LOW), mac::read(mac::ADDRESS_HIGH));
         let ([a, b, c, d], [e, f, ..]) = (low.to_le_bytes(), high.to_le_bytes());
@@ -66,7 +66,7 @@ impl Lan9118 {
     }
 
     /// The hardware address.
-    pub const fn address(&self) -> [u8; 6] {
+    pub(crate) const fn address(&self) -> [u8; 6] {
         self.address
     }
 }
@@ -184,7 +184,7 @@ fn has_room() -> bool {
 }
 
 /// A frame.
-pub struct Received<'a>(&'a mut [u8]);
+pub(crate) struct Received<'a>(&'a mut [u8]);
 
 impl RxToken for Received<'_> {
     fn consume<T, F: FnOnce(&mut [u8]) -> T>(self, take: F) -> T {
@@ -193,7 +193,7 @@ impl RxToken for Received<'_> {
 }
 
 /// Room for a frame.
-pub struct Room;
+pub(crate) struct Room;
 
 impl TxToken for Room {
     fn consume<T, F: FnOnce(&mut [u8]) -> T>(self, length: usize, fill: F) -> T {

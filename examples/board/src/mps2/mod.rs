@@ -4,10 +4,10 @@
 //! [interrupts], the [executor] and the [stack].
 
 mod clock;
-pub mod console;
-pub mod executor;
+pub(crate) mod console;
+pub(crate) mod executor;
 mod interrupts;
-pub mod lan9118;
-pub mod led;
+pub(crate) mod lan9118;
+pub(crate) mod led;
 mod registers;
-pub mod stack;
+pub(crate) mod stack;

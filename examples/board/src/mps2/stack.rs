@@ -14,7 +14,7 @@ unsafe extern "C" {
 const PAINT: u32 = 0xCCCC_CCCC;
 
 /// The most bytes of stack that were in use at a time.
-pub fn deepest() -> usize {
+pub(crate) fn deepest() -> usize {
     let (mut at, start) = (&raw const _stack_end, &raw const _stack_start);
     // SAFETY: the linker puts these symbols around memory of words, which ends above this frame.
     while at < start && unsafe { ptr::read_volatile(at) } == PAINT {

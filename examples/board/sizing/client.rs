@@ -2,13 +2,24 @@
 #![no_std]
 #![no_main]
 
+#[path = "../src/configuration.rs"]
+mod configuration;
+#[path = "../src/leadership.rs"]
+mod leadership;
+#[path = "../src/membership.rs"]
+mod membership;
+#[path = "../src/mps2/mod.rs"]
+#[allow(dead_code, reason = "this has less than the firmware")]
+mod mps2;
 mod nowhere;
+#[path = "../src/session.rs"]
+mod session;
 
 use cortex_m_rt::entry;
-use docent_board::mps2::executor;
-use docent_board::{configuration, leadership, membership, session};
 use docent_embassy::{Client, Runner};
 use embassy_executor::Spawner;
+
+use mps2::executor;
 use nowhere::Nowhere;
 
 #[entry]

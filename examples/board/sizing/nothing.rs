@@ -2,10 +2,15 @@
 #![no_std]
 #![no_main]
 
+#[path = "../src/mps2/mod.rs"]
+#[allow(dead_code, reason = "this has less than the firmware")]
+mod mps2;
+
 use cortex_m_rt::entry;
-use docent_board::mps2::{executor, led};
 use embassy_executor::Spawner;
 use embassy_time::Timer;
+
+use mps2::{executor, led};
 
 #[entry]
 fn start() -> ! {
