@@ -71,7 +71,7 @@
 //! | what | 32 | 64 |
 //! |---|---:|---:|
 //! | `Resources`, for each call | 168 | 208 |
-//! | `Resources`, for each watch | 220 | 240 |
+//! | `Resources`, for each watch | 224 | 248 |
 //! | `Resources`, for each task | 32 | 48 |
 //! | `Resources`, the rest | 688 | 896 |
 //! | `Runner<Net>` | 96 | 176 |
@@ -80,7 +80,7 @@
 //! | `Guard` | 168 | 176 |
 //!
 //! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,
-//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 2,368 bytes for its session, and 816 in
+//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 2,392 bytes for its session, and 816 in
 //! the task that runs it.
 //!
 //! # Other stacks, and TLS
