@@ -297,13 +297,14 @@ pub fn sequence(name: &str) -> Option<(&str, i32)> {
 }
 
 /// The number of a contender in a queue of sequential nodes: of a node that was asked for by a name
-/// that ends with `suffix`.
+/// that ends with one of `suffixes`, which are separated by slashes.
 ///
 /// `None` for all others. No server has a child with a slash in its name; one that says so is not to
 /// be followed.
-pub fn contender(name: &str, suffix: &str) -> Option<i32> {
+pub fn contender(name: &str, suffixes: &str) -> Option<i32> {
     let (stem, number) = sequence(name)?;
-    (stem.ends_with(suffix) && !stem.contains('/')).then_some(number)
+    let contends = suffixes.split('/').any(|suffix| stem.ends_with(suffix));
+    (contends && !stem.contains('/')).then_some(number)
 }
 
 /// The server's number in the name of a sequential node that was created as `prefix`.

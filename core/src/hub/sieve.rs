@@ -3,12 +3,11 @@
 //! The room of the call holds all that this takes:
 //!
 //! ```text
-//!   kind and two lengths | own name or prefix | suffix | best name so far | name that comes in
+//!   kind and two lengths | own name or prefix | suffixes | best name so far | name that comes in
 //! ```
 
 use core::str;
 
-use crate::path::contender;
 use crate::wire::{Pick, ReplyHeader};
 
 /// How far a list has been looked through.
@@ -21,7 +20,7 @@ pub(super) struct Sieve {
     found: bool,
     /// Whether the name that comes in begins as is wanted, as far as it has come.
     begins: bool,
-    /// How far ahead the best contender is, and the length of its name.
+    /// The rank of the best name so far, and its length.
     best: Option<(i32, usize)>,
     /// Whether everything that matters has fitted.
     fits: bool,
@@ -66,16 +65,17 @@ impl Sifting {
 
 /// Leaves a note in the room of a call, of what its list is to be looked through for.
 pub(super) fn note(room: &mut [u8], pick: Option<Pick<'_>>) {
-    let (kind, own, suffix) = match pick {
+    let (kind, own, suffixes) = match pick {
         None => (0, "", ""),
         Some(Pick::First(prefix)) => (1, prefix, ""),
-        Some(Pick::Ahead { own, suffix }) => (2, own, suffix),
+        Some(Pick::Ahead { own, suffixes }) => (2, own, suffixes),
+        Some(Pick::Front(suffixes)) => (3, "", suffixes),
     };
-    let lengths = (u8::try_from(own.len()), u8::try_from(suffix.len()));
+    let lengths = (u8::try_from(own.len()), u8::try_from(suffixes.len()));
     let (Ok(one), Ok(other)) = lengths else {
         return note(room, None);
     };
-    let parts = [&[kind, one, other], own.as_bytes(), suffix.as_bytes()];
+    let parts = [&[kind, one, other], own.as_bytes(), suffixes.as_bytes()];
     if !write(room, &parts)
         && let Some(kind) = room.first_mut()
     {
@@ -108,15 +108,17 @@ struct Room<'r> {
 
 impl<'r> Room<'r> {
     fn new(room: &'r mut [u8]) -> Option<Self> {
-        let (&mut [kind, own, suffix], rest) = room.split_first_chunk_mut()?;
+        let (&mut [kind, own, suffixes], rest) = room.split_first_chunk_mut()?;
         let (own, rest) = rest.split_at_mut_checked(own.into())?;
-        let (suffix, rest) = rest.split_at_mut_checked(suffix.into())?;
-        let (own, suffix) = (str::from_utf8(own).ok()?, str::from_utf8(suffix).ok()?);
+        let (suffixes, rest) = rest.split_at_mut_checked(suffixes.into())?;
+        let (own, suffixes) = (str::from_utf8(own).ok()?, str::from_utf8(suffixes).ok()?);
         let (best, name) = rest.split_at_mut_checked(rest.len() / 2)?;
+        // Of a name that is too long, the end must do to tell whether it is a contender's.
+        let tells = name.len() >= suffixes.len().saturating_add(NUMBER);
         let pick = match kind {
             1 => Pick::First(own),
-            // Of a name that is too long, the end must do to tell whether it is a contender's.
-            2 if name.len() >= suffix.len().saturating_add(NUMBER) => Pick::Ahead { own, suffix },
+            2 if tells => Pick::Ahead { own, suffixes },
+            3 if tells => Pick::Front(suffixes),
             _ => return None,
         };
         Some(Self { pick, best, name })
@@ -131,8 +133,12 @@ pub(super) fn is_noted(room: &mut [u8]) -> bool {
 impl Pick<'_> {
     /// Whether the byte at `at` is as in the name that is looked for.
     fn agrees(&self, at: usize, byte: u8) -> bool {
-        let (Self::First(own) | Self::Ahead { own, .. }) = self;
-        own.as_bytes().get(at).is_none_or(|own| *own == byte)
+        match self {
+            Self::First(own) | Self::Ahead { own, .. } => {
+                own.as_bytes().get(at).is_none_or(|own| *own == byte)
+            }
+            Self::Front(_) => false,
+        }
     }
 }
 
@@ -201,13 +207,13 @@ impl Sieve {
     fn judge(&mut self, room: &mut Room<'_>, len: usize) {
         let kept = len.min(room.name.len());
         let name = text(room.name.get(..kept).unwrap_or_default());
-        let Some(distance) = self.distance(room.pick, name, len) else {
+        let Some(rank) = self.rank(room.pick, name, len) else {
             return;
         };
-        if self.best.is_some_and(|(least, _)| least <= distance) {
+        if (self.best).is_some_and(|(best, _)| !room.pick.prefers(rank, best)) {
             return;
         }
-        self.best = Some((distance, len));
+        self.best = Some((rank, len));
         match (room.best.get_mut(..len), room.name.get(..len)) {
             (Some(best), Some(name)) => best.copy_from_slice(name),
             // It matters, but cannot be told.
@@ -215,16 +221,15 @@ impl Sieve {
         }
     }
 
-    /// How far ahead a name of `len` bytes is, if it matters at all; `name` is its end.
-    fn distance(&mut self, pick: Pick<'_>, name: &str, len: usize) -> Option<i32> {
+    /// By what to compare a name of `len` bytes, of which `name` is the end, if it matters at all.
+    fn rank(&mut self, pick: Pick<'_>, name: &str, len: usize) -> Option<i32> {
         match pick {
             Pick::First(prefix) => (self.begins && len >= prefix.len()).then_some(0),
-            Pick::Ahead { own, suffix } => {
+            Pick::Ahead { own, .. } => {
                 self.found |= self.begins && len == own.len();
-                let mine = contender(own, suffix)?;
-                let distance = mine.wrapping_sub(contender(name, suffix)?);
-                (distance > 0).then_some(distance)
+                pick.rank(name)
             }
+            Pick::Front(_) => pick.rank(name),
         }
     }
 
@@ -238,12 +243,13 @@ impl Sieve {
         let whole = Room::new(room)?;
         let best_at = match whole.pick {
             Pick::First(own) => own_at + own.len(),
-            Pick::Ahead { own, suffix } => own_at + own.len() + suffix.len(),
+            Pick::Ahead { own, suffixes } => own_at + own.len() + suffixes.len(),
+            Pick::Front(suffixes) => own_at + suffixes.len(),
         };
         let own = match whole.pick {
             Pick::Ahead { own, .. } if self.found => Some((own_at, own.len())),
             Pick::Ahead { .. } => return list(room, [None, None]),
-            Pick::First(_) => None,
+            Pick::First(_) | Pick::Front(_) => None,
         };
         let best = self.best.map(|(_, len)| (best_at, len));
         list(room, [own, best])
@@ -306,6 +312,7 @@ fn put(room: &mut [u8], to: usize, from: usize, len: usize) -> Option<usize> {
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
+    use crate::path::contender;
     use crate::rng::Rng;
     use crate::wire::{GetChildNames, Request as _};
     use std::string::{String, ToString as _};
@@ -339,7 +346,7 @@ mod tests {
     const OWN: &str = "_c_0f-lock-0000000005";
     const AHEAD: Pick<'_> = Pick::Ahead {
         own: OWN,
-        suffix: "lock-",
+        suffixes: "lock-",
     };
 
     fn pick(names: &[&str]) -> Option<Vec<String>> {
@@ -433,6 +440,13 @@ mod tests {
             if let Some(kept) = kept {
                 assert!(kept.len() <= 2);
                 assert_eq!(nearest(&kept), nearest(&names), "{names:?}");
+            }
+            let front = Pick::Front("other-/lock-");
+            let kept = picked(front, size, &list, piece);
+            assert!(kept.is_some() || size < 160);
+            if let Some(kept) = kept {
+                let first = front.best(names.iter().map(String::as_str));
+                assert_eq!(kept.first().map(String::as_str), first, "{names:?}");
             }
             let kept = picked(Pick::First("_c_é-lock-"), size, &list, piece);
             assert!(kept.is_some() || size < 160);

@@ -83,7 +83,10 @@ impl<C: Client> Place<C> {
         let (own, suffix) = (self.claim.path().name(), queue.name);
         let contenders = PickChildNames {
             path: queue.path,
-            pick: Pick::Ahead { own, suffix },
+            pick: Pick::Ahead {
+                own,
+                suffixes: suffix,
+            },
         };
         let names = match self.client.retry(contenders).await {
             Err(error) if error.is_no_node() => return Ok(Standing::Gone),

@@ -125,54 +125,6 @@ impl Watchable for GetChildNames<'_> {
     }
 }
 
-/// Lists the children of a node, or those that are picked if there is no room for all of them.
-///
-/// On a board, a list that is longer than the room for a reply is looked through while it comes in.
-#[derive(Clone, Copy, Debug)]
-pub struct PickChildNames<'a> {
-    /// The node.
-    pub path: Path<'a>,
-    /// Which of them matter.
-    pub pick: Pick<'a>,
-}
-
-/// Which names of a list matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick<'a> {
-    /// The first that begins with this.
-    First(&'a str),
-    /// That of a contender, and that of the [contender](crate::path::contender) just ahead of it.
-    /// None at all if its own is missing.
-    Ahead {
-        /// The own name.
-        own: &'a str,
-        /// What the names of all contenders end with, before their number.
-        suffix: &'a str,
-    },
-}
-
-impl Request for PickChildNames<'_> {
-    type Response<B: AsRef<[u8]>> = Names<B>;
-
-    fn op(&self) -> OpCode {
-        OpCode::GET_CHILDREN
-    }
-
-    fn encode(&self, out: &mut Encoder<'_>) {
-        GetChildNames { path: self.path }.encode(out);
-    }
-
-    fn decode<B: AsRef<[u8]>>(body: B, chroot: &str) -> Result<Names<B>, Malformed> {
-        GetChildNames::decode(body, chroot)
-    }
-
-    fn pick(&self) -> Option<Pick<'_>> {
-        Some(self.pick)
-    }
-}
-
-impl Idempotent for PickChildNames<'_> {}
-
 /// The names of a node's children.
 #[derive(Clone, Copy)]
 pub struct Names<B> {

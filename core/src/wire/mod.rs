@@ -12,6 +12,7 @@ mod frame;
 mod lists;
 mod multi;
 mod nodes;
+mod pick;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 mod types;
@@ -28,6 +29,7 @@ pub use frame::{
 pub use lists::*;
 pub use multi::*;
 pub use nodes::*;
+pub use pick::*;
 pub use types::*;
 pub use watching::*;
 
