@@ -2,7 +2,7 @@
 
 use crate::client::{Claim, Client, Watcher};
 use crate::error::{Code, Error};
-use crate::path::{Path, PathBuf, contender};
+use crate::path::{Path, PathBuf};
 use crate::recipes::create_parents;
 use crate::recipes::reaper::{child, find};
 use crate::session::Status;
@@ -174,32 +174,16 @@ impl<T> Standing<T> {
     }
 }
 
-/// Finds the contender just ahead of `own` among `names`, those that end with `suffix` and a number.
-///
-/// Numbers are compared as they wrap around: a parent that has had 2^31 children goes on at the
-/// smallest number.
-fn standing<'n>(
-    names: impl Iterator<Item = &'n str>,
-    own: &str,
-    suffix: &str,
-) -> Standing<&'n str> {
-    let Some(mine) = contender(own, suffix) else {
+/// Finds the contender just ahead of `own` among `names`, those with one of `suffixes`.
+fn standing<'n, N>(names: N, own: &str, suffixes: &str) -> Standing<&'n str>
+where
+    N: Iterator<Item = &'n str> + Clone,
+{
+    if !names.clone().any(|name| name == own) {
         return Standing::Gone;
-    };
-    let (mut found, mut nearest) = (false, None::<(i32, &str)>);
-    for name in names {
-        found |= name == own;
-        let Some(theirs) = contender(name, suffix) else {
-            continue;
-        };
-        let distance = mine.wrapping_sub(theirs);
-        if distance > 0 && nearest.is_none_or(|(least, _)| distance < least) {
-            nearest = Some((distance, name));
-        }
     }
-    match nearest {
-        _ if !found => Standing::Gone,
-        Some((_, name)) => Standing::Behind(name),
+    match (Pick::Ahead { own, suffixes }).best(names) {
+        Some(name) => Standing::Behind(name),
         None => Standing::First,
     }
 }

@@ -185,7 +185,7 @@ fn a_long_list_may_be_cut_and_given_up() {
             let own = "_c_crowd-lock-0000000020";
             let pick = Pick::Ahead {
                 own,
-                suffix: "lock-",
+                suffixes: "lock-",
             };
             let list = PickChildNames {
                 path: path("/lock"),
