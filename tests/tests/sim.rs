@@ -1,8 +1,8 @@
 //! Seeds of the simulation: those that failed once, and some more.
 
-use docent_testing::sim::{Report, play};
+use docent_testing::sim::{Report, Size, play};
 
-/// How many seeds are played, a fourth of them on boards. The binary plays many more.
+/// How many seeds are played. The binary plays many more.
 const SEEDS: u64 = 10;
 
 fn passes(seed: u64) -> Report {
@@ -29,6 +29,10 @@ fn seeds_pass() {
     let reports: Vec<_> = (0..SEEDS).map(passes).collect();
     assert!(reports.iter().any(|report| report.sections > 0));
     assert!(reports.iter().any(|report| report.watches > 0));
+    for size in Size::ALL {
+        let played = |report: &Report| report.clients.contains_key(size);
+        assert!(reports.iter().any(played), "{size}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Plays seeds of the simulation, and tells what came of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use docent_testing::sim::{Counts, Fault, Report, play, play_only, shrink};
+use docent_testing::sim::{Counts, Fault, Report, Size, play, play_only, shrink};
 
 /// What to do.
 struct Args {
@@ -103,7 +103,16 @@ struct Sum {
     events: u64,
     sections: u64,
     overlaps: u64,
+    clients: BTreeMap<Size, u64>,
+    tasks: BTreeMap<(Size, &'static str), u64>,
     faults: Counts,
+}
+
+/// Adds up what there is of the same.
+fn merge<K: Ord>(sums: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
+    for (key, count) in more {
+        *sums.entry(key).or_default() += count;
+    }
 }
 
 impl Sum {
@@ -116,6 +125,8 @@ impl Sum {
         self.events += report.events;
         self.sections += report.sections;
         self.overlaps += report.overlaps;
+        merge(&mut self.clients, report.clients.clone());
+        merge(&mut self.tasks, report.tasks.clone());
         self.faults.merge(&report.faults);
         if !report.is_good() {
             self.failed.push(report);
@@ -139,6 +150,8 @@ impl Sum {
         self.events += other.events;
         self.sections += other.sections;
         self.overlaps += other.overlaps;
+        merge(&mut self.clients, other.clients);
+        merge(&mut self.tasks, other.tasks);
         self.faults.merge(&other.faults);
         self.failed.extend(other.failed);
         self.fickle.extend(other.fickle);
@@ -164,6 +177,10 @@ impl Sum {
             &"times two held it, as they may without fencing",
             &self.overlaps,
         );
+        for size in Size::ALL {
+            let clients = self.clients.get(size).copied().unwrap_or(0);
+            row(&format!("clients {size}"), &clients);
+        }
         for fault in Fault::ALL {
             row(fault, &self.faults.of(*fault));
         }
@@ -180,8 +197,19 @@ impl Sum {
             .filter(|fault| self.faults.of(**fault) == 0);
         if self.seeds >= ENOUGH {
             complaints.extend(missing.map(|fault| format!("no seed had this fault: {fault}")));
+            complaints.extend(self.idle());
         }
         complaints
+    }
+
+    /// What clients of some sizes have done and those of another have not.
+    fn idle(&self) -> impl Iterator<Item = String> {
+        let jobs: BTreeSet<_> = self.tasks.keys().map(|(_, job)| *job).collect();
+        let pairs = jobs
+            .into_iter()
+            .flat_map(|job| Size::ALL.iter().map(move |size| (*size, job)));
+        let missing = pairs.filter(|pair| !self.tasks.contains_key(pair));
+        missing.map(|(size, job)| format!("no client {size} had this task: {job}"))
     }
 }
 

@@ -78,17 +78,12 @@ impl Kind for OnHeap {
     const TASKS: usize = usize::MAX;
 }
 
-/// As on a board, with little memory: four calls, four watches, and 512 bytes for a request or reply.
+/// As on a board, with little memory: for `CALLS` calls, as many watches, and `ROOM` bytes for each
+/// request or reply, and for what is received.
 #[derive(Clone, Copy, Debug)]
-pub struct OnBoard;
+pub struct OnBoard<const CALLS: usize = 4, const ROOM: usize = 512>;
 
-/// The size of a board's buffers.
-const ROOM: usize = 512;
-/// How many calls, and watches, a board has room for: as many as there are tasks that may wait, of
-/// which any more would keep each other awake.
-const CALLS: usize = 4;
-
-impl Kind for OnBoard {
+impl<const CALLS: usize, const ROOM: usize> Kind for OnBoard<CALLS, ROOM> {
     type Path = BoardPath;
     type Storage = Borrowed<'static>;
 
@@ -112,7 +107,9 @@ impl Kind for OnBoard {
         bytes
     }
 
-    const MAX_REPLY: usize = ROOM;
+    // Beside the length of a frame.
+    const MAX_REPLY: usize = ROOM.saturating_sub(4);
+    // More would keep each other awake.
     const TASKS: usize = 3;
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::link::Weather;
-use super::rng::Rng;
+use super::rng::{Rng, mix};
+use super::sizes::Size;
 use super::workload::{Job, Work};
 
 macro_rules! faults {
@@ -159,6 +160,8 @@ impl Counts {
 pub(super) struct Plan {
     pub(super) members: usize,
     pub(super) clients: usize,
+    /// How much memory each of them has.
+    pub(super) sizes: Vec<Size>,
     /// The servers' tick in milliseconds.
     pub(super) tick_ms: u64,
     /// The session timeout in milliseconds.
@@ -189,12 +192,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn draw(rng: &mut Rng) -> Self {
+    /// What a seed of Docent's own simulation decides.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut plan = Self::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
+        let clients = 0..plan.clients;
+        plan.sizes = clients.map(|client| Size::of(seed, client)).collect();
+        plan
+    }
+
+    fn draw(rng: &mut Rng) -> Self {
         let calm = rng.once_in(10);
         let timeout_ms = [2_000, 4_000, 10_000][rng.index(3)];
         Self {
             members: [1, 3, 3, 5][rng.index(4)],
             clients: 1 + rng.index(4),
+            sizes: Vec::new(),
             tick_ms: timeout_ms / rng.range(4, 20),
             timeout_ms,
             weather: weather(rng),

@@ -20,6 +20,7 @@ pub(super) use self::writes::{Effect, Writes};
 use std::collections::BTreeMap;
 
 use self::history::History;
+use super::sizes::Size;
 use super::world::World;
 
 /// Where the lock is.
@@ -46,6 +47,9 @@ pub(super) struct Journal {
     pub(super) numbered: Vec<Numbered>,
     /// How many tasks of each client wait for it.
     pub(super) waiting: BTreeMap<usize, usize>,
+    /// How many clients there were of each size, and how many of their tasks of each kind.
+    pub(super) clients: BTreeMap<Size, u64>,
+    pub(super) tasks: BTreeMap<(Size, &'static str), u64>,
     pub(super) ops: u64,
 }
 

@@ -16,7 +16,18 @@ use crate::sim::faults::Fault;
 
 type Held<K> = Rc<Guard<Handle<Hold<K>>>>;
 /// The guards that are held, and the clients that hold them.
-pub(in crate::sim) type Holders<K> = Rc<RefCell<Vec<(usize, Held<K>)>>>;
+pub(in crate::sim) type Holders = Rc<RefCell<Vec<(usize, Rc<dyn Hand>)>>>;
+
+/// A guard of a client of any size.
+pub(in crate::sim) trait Hand {
+    fn holds(&self) -> bool;
+}
+
+impl<K: Kind> Hand for Guard<Handle<Hold<K>>> {
+    fn holds(&self) -> bool {
+        self.is_held()
+    }
+}
 
 impl<K: Kind> Task<K> {
     pub(super) async fn lock(mut self) {
@@ -40,9 +51,11 @@ impl<K: Kind> Task<K> {
         if error == Error::Full {
             self.world.count(Fault::Full);
         }
+        let size = self.world.plan.sizes[client];
         // What bounded memory may say, or a server without a quorum, and no other.
         let expected = match error {
-            Error::Full | Error::ReplyTooLarge { .. } => true,
+            Error::Full => true,
+            Error::TooLarge { .. } | Error::ReplyTooLarge { .. } => !size.has_room_for_lock(),
             Error::Server(Code::NotReadOnly) => self.world.plan.read_only,
             Error::NotSent(End::Closed) => self.world.plan.work.has(Job::Quit),
             _ => self.is_over(),
@@ -55,14 +68,7 @@ impl<K: Kind> Task<K> {
     async fn hold(&mut self, guard: Guard<Handle<Hold<K>>>) {
         let guard = Rc::new(guard);
         self.granted(&guard);
-        let entry = Entry {
-            holders: Rc::clone(&self.holders),
-            guard: Rc::clone(&guard),
-        };
-        entry
-            .holders
-            .borrow_mut()
-            .push((self.client, guard.clone()));
+        let entry = Entry::new(&self.holders, self.client, guard.clone());
         for _ in 0..self.rng.below(3) {
             self.write_in_memory(&guard);
             self.write_fenced(&guard).await;
@@ -121,7 +127,7 @@ impl<K: Kind> Task<K> {
         if first.as_ref().is_none_or(|(path, ..)| *path != own) {
             self.fail(format!("holds {own}, but the first is {first:x?}"));
         }
-        for (other, _) in others.iter().filter(|(_, held)| held.is_held()) {
+        for (other, _) in others.iter().filter(|(_, held)| held.holds()) {
             self.fail(format!("client {other} holds the lock, too"));
         }
     }
@@ -167,12 +173,22 @@ impl<K: Kind> Task<K> {
 }
 
 /// Who holds the lock, until it is dropped.
-struct Entry<K: Kind> {
-    holders: Holders<K>,
-    guard: Held<K>,
+struct Entry {
+    holders: Holders,
+    guard: Rc<dyn Hand>,
 }
 
-impl<K: Kind> Drop for Entry<K> {
+impl Entry {
+    fn new(holders: &Holders, client: usize, guard: Rc<dyn Hand>) -> Self {
+        holders.borrow_mut().push((client, Rc::clone(&guard)));
+        Self {
+            holders: Rc::clone(holders),
+            guard,
+        }
+    }
+}
+
+impl Drop for Entry {
     fn drop(&mut self) {
         let mut holders = self.holders.borrow_mut();
         holders.retain(|(_, guard)| !Rc::ptr_eq(guard, &self.guard));

@@ -38,7 +38,7 @@ pub(in crate::sim) struct Task<K: Kind> {
     pub(super) world: Rc<World>,
     pub(super) client: usize,
     pub(super) handle: Handle<Hold<K>>,
-    pub(super) holders: Holders<K>,
+    pub(super) holders: Holders,
     pub(super) rng: Rng,
 }
 

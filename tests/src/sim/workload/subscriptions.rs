@@ -139,7 +139,8 @@ impl<K: Kind> Task<K> {
     async fn look_again(&self, index: usize, at: &str, epoch: Epoch) {
         let session = self.handle.pinned(epoch);
         let look = session.retry(Exists { path: path(at) });
-        if let Ok(_) | Err(Error::Server(_)) = look.await {
+        // What is too large to keep has been read all the same.
+        if let Ok(_) | Err(Error::Server(_) | Error::ReplyTooLarge { .. }) = look.await {
             let mut journal = self.world.journal.borrow_mut();
             let leg = journal.subscriptions[index].legs.last_mut();
             leg.expect("a leg").from = Some(self.world.zxid());
