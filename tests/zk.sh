@@ -6,7 +6,8 @@ set -euo pipefail
 
 usage() { cat <<'USAGE'
 usage: zk.sh VERB [ARGS]
-  install [VERSION]       fetch the jars (3.8, 3.9: Debian, 6 and 16 MB; 3.6, 3.9.5: pyspark on PyPI, 318 and 456 MB)
+  install [VERSION]       fetch the jars (3.8, 3.9: Debian, 6 and 16 MB; 3.6, 3.9.5: pyspark on PyPI, 318 and 456 MB),
+                          or with 'curator' those of the client and of a compiler (Debian, 5 MB)
   start standalone|ensemble [OPTIONS]     start with empty data, wait, print the connect string
       --version V         3.8 (default), 3.9, 3.9.5 or 3.6  --servers N   ensemble size (3)
       --port BASE         first client port (21810), 0: pick a free block; uses BASE.. for clients,
@@ -75,22 +76,27 @@ pyspark_jars() { # pyspark_jars DEST RELEASE: copy the server's jars out of PySp
     2>"$tmp/err" || true # tar fails for a pattern without a match: netty 4.1 has no codec-base
   compgen -G "$1/zookeeper-3*.jar" >/dev/null || die "no zookeeper in pyspark $2: $(cat "$tmp/err")"
   rm -rf "$tmp"
+  deb_jars "$1" '' libslf4j-java -- slf4j-api slf4j-simple
 }
+debian_jars() { # debian_jars DEST SUITE; slf4j-simple: the servers start 0.5 s faster than with log4j2
+  deb_jars "$1" "$2" libzookeeper-java libnetty-java libsnappy-java libdropwizard-metrics-java \
+    libcommons-io-java libslf4j-java -- slf4j-api slf4j-simple zookeeper zookeeper-jute snappy-java metrics-core \
+    commons-io netty-{buffer,codec,common,handler,resolver,transport,transport-native-{epoll,unix-common}}; }
+curator_jars() { # curator_jars DEST: Curator 5.4.0, which runs with the jars of 3.8, and a compiler
+  deb_jars "$1" bookworm libcurator-{recipes,framework,client}-java libguava-java libecj-java -- \
+    curator-{recipes,framework,client} guava ecj; }
 install_version() {
-  local dest=$ZK_CACHE_DIR/$1 new=$ZK_CACHE_DIR/.new-$1 suite=''
-  [[ $1 =~ ^3\.(6|8|9|9\.5)$ ]] || die "version '$1' is none of 3.8, 3.9, 3.9.5, 3.6"
+  local dest=$ZK_CACHE_DIR/$1 new=$ZK_CACHE_DIR/.new-$1
+  [[ $1 =~ ^(3\.(6|8|9|9\.5)|curator)$ ]] || die "version '$1' is none of 3.8, 3.9, 3.9.5, 3.6"
   command -v "$JAVA" >/dev/null || die "no java: apt-get install -y openjdk-17-jre-headless"
   mkdir -p "$ZK_CACHE_DIR"
   ( flock 9; [[ ! -e $dest ]] || exit 0
     rm -rf "$new"; mkdir "$new"
     case $1 in
       3.6) pyspark_jars "$new" 3.5.9 ;; 3.9.5) pyspark_jars "$new" 4.3.0 ;; # ZooKeeper 3.6.3, 3.9.5
-      3.8) suite=bookworm ;; 3.9) suite=trixie ;; # ZooKeeper 3.8.0, 3.9.3
-    esac # slf4j-simple: the servers start 0.5 s faster than with log4j2
-    if [[ ! $suite ]]; then deb_jars "$new" '' libslf4j-java -- slf4j-api slf4j-simple
-    else deb_jars "$new" "$suite" libzookeeper-java libnetty-java libsnappy-java libdropwizard-metrics-java \
-      libcommons-io-java libslf4j-java -- slf4j-api slf4j-simple zookeeper zookeeper-jute snappy-java metrics-core \
-      commons-io netty-{buffer,codec,common,handler,resolver,transport,transport-native-{epoll,unix-common}}; fi
+      3.8) debian_jars "$new" bookworm ;; 3.9) debian_jars "$new" trixie ;; # ZooKeeper 3.8.0, 3.9.3
+      curator) curator_jars "$new" ;;
+    esac
     mv "$new" "$dest" ) 9>"$ZK_CACHE_DIR/.lock"
 }
 

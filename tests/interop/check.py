@@ -1,0 +1,185 @@
+"""Lets Docent, Curator and kazoo contend for the same paths, and judges whether they exclude each other.
+
+usage: check.py HOST:PORT DOCENT CLASSPATH
+
+Each recipe has contenders of each kind, every one a process with these arguments:
+
+    HOST:PORT RECIPE PATH JUDGE NAME SECTIONS SESSION_TIMEOUT_MS [stay]
+
+A contender says "ready", waits for a line, and enters so many sections, by the recipe at PATH. Of a
+read/write lock every other section is a write; all sections of the other recipes are. Inside it
+
+  * creates an ephemeral JUDGE/inside/alone-NAME, or shared-NAME to read, and fails if anybody is
+    there who must not be;
+  * reads JUDGE/counter. To write it adds one in a transaction with a check of the lock's node, but
+    of no version, so that a section that overlaps loses a count. A reader sees that it stays as it is.
+
+It ends with "done WRITES LONGEST_WAIT_MS". With "stay" it says "stays WRITES" inside its last
+section, and is killed there: what it has dies with its session.
+
+Prints what became of each recipe. Exits with 1 if one has failed.
+"""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import uuid
+
+from kazoo.client import KazooClient
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+KINDS = ("docent", "curator", "kazoo")
+RECIPES = ("lock",)
+SECTIONS = 30
+PATIENCE = 60  # seconds
+# Long enough for a busy machine to keep it, and short for those that are killed.
+SESSION, SHORT_SESSION = 15_000, 2_000
+
+
+class Contender:
+    def __init__(self, command, name, arguments, lines):
+        self.name = name
+        self.writes = None
+        self.process = subprocess.Popen(
+            command + arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        threading.Thread(target=self.listen, args=(lines,), daemon=True).start()
+
+    def listen(self, lines):
+        for line in self.process.stdout:
+            lines.put((self, line.split()))
+        lines.put((self, ["ended"]))
+
+    def go(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Contest:
+    """One recipe, and all who contend by it."""
+
+    def __init__(self, zk, commands, servers, recipe):
+        root = f"/interop-{uuid.uuid4().hex}"
+        self.zk = zk
+        self.recipe = recipe
+        self.path, self.judge = root + "/path", root + "/judge"
+        self.lines = queue.Queue()
+        self.end = time.monotonic() + PATIENCE
+        # kazoo makes the path once, and has no answer to a container that is reaped.
+        zk.ensure_path(self.path)
+        zk.ensure_path(self.judge + "/inside")
+        zk.create(self.judge + "/counter", b"0")
+        self.contenders = []
+        for kind in KINDS:
+            start = lambda name, *rest: self.start(commands[kind], servers, f"{kind}-{name}", *rest)
+            start("1", SECTIONS, SESSION)
+            start("2", SECTIONS, SESSION)
+            # Another number for each, so that readers and writers are killed.
+            start("killed", 2 + KINDS.index(kind), SHORT_SESSION, "stay")
+
+    def start(self, command, servers, name, *rest):
+        arguments = [servers, self.recipe, self.path, self.judge, name, *map(str, rest)]
+        self.contenders.append(Contender(command, name, arguments, self.lines))
+
+    def hear(self):
+        try:
+            return self.lines.get(timeout=self.end - time.monotonic())
+        except (queue.Empty, ValueError):
+            late = [c.name for c in self.contenders if c.writes is None]
+            raise AssertionError(f"not finished: {late}") from None
+
+    def count(self):
+        return int(self.zk.get(self.judge + "/counter")[0])
+
+    def inside(self):
+        return self.zk.get_children(self.judge + "/inside")
+
+    def play(self):
+        for _ in self.contenders:
+            contender, words = self.hear()
+            assert words == ["ready"], f"{contender.name} says {words}"
+        for contender in self.contenders:
+            contender.go()
+        left = len(self.contenders)
+        while left:
+            contender, words = self.hear()
+            match words:
+                case ["stays", writes]:
+                    contender.writes = int(writes)
+                    self.kill(contender)
+                case ["done", writes, longest]:
+                    contender.writes = int(writes)
+                    print(f"  {contender.name:16} {SECTIONS} sections, longest wait {longest} ms")
+                case ["ended"]:
+                    assert contender.writes is not None, f"{contender.name} has failed"
+                    left -= 1
+                case _:
+                    raise AssertionError(f"{contender.name} says {words}")
+        self.judge_the_end()
+
+    def kill(self, contender):
+        """Kills a contender inside, and waits until its session has ended."""
+        count = self.count()
+        time.sleep(0.2)
+        contender.kill()
+        killed = time.monotonic()
+        assert self.count() == count, f"someone has written while {contender.name} was inside"
+        while any(node.endswith(contender.name) for node in self.inside()):
+            assert time.monotonic() < self.end, f"{contender.name} stays inside"
+            time.sleep(0.01)
+        print(f"  {contender.name:16} left {time.monotonic() - killed:.1f} s after its end")
+
+    def judge_the_end(self):
+        written, count = sum(c.writes for c in self.contenders), self.count()
+        assert count == written, f"{written} writes have counted to {count}"
+        assert not self.inside() and not self.zk.get_children(self.path), "nodes are left"
+
+    def close(self):
+        for contender in self.contenders:
+            contender.kill()
+
+
+def main():
+    if len(sys.argv) != 4:
+        print("usage: check.py HOST:PORT DOCENT CLASSPATH", file=sys.stderr)
+        return 2
+    servers, docent, classes = sys.argv[1:]
+    java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp", classes]
+    commands = {
+        "docent": [docent],
+        "curator": java + ["-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "Contender"],
+        "kazoo": [sys.executable, os.path.join(HERE, "contender.py")],
+    }
+    zk = KazooClient(servers)
+    zk.start()
+    failed = 0
+    for recipe in RECIPES:
+        print(recipe, flush=True)
+        started = time.monotonic()
+        contest = Contest(zk, commands, servers, recipe)
+        try:
+            contest.play()
+            outcome = "ok"
+        except AssertionError:
+            traceback.print_exc()
+            failed += 1
+            outcome = "FAILED"
+        finally:
+            contest.close()
+        print(f"{recipe:18} {outcome} {time.monotonic() - started:.1f} s", flush=True)
+    zk.stop()
+    result = "FAILED" if failed else "ok"
+    print(f"test result: {result}. {len(RECIPES) - failed} passed; {failed} failed; at {servers}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

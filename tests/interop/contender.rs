@@ -1,0 +1,155 @@
+//! Contends by Docent's recipes, as `check.py` says.
+
+use std::env;
+use std::error::Error;
+use std::future::pending;
+use std::io;
+use std::time::{Duration, Instant};
+
+use docent::core::wire::SetData;
+use docent::{Client, CreateMode, Guard, Lock, Op, Path};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// What the arguments say.
+struct Task {
+    servers: String,
+    recipe: String,
+    path: String,
+    judge: String,
+    name: String,
+    sections: u32,
+    session: Duration,
+    /// Whether to stay inside the last section until killed.
+    stays: bool,
+}
+
+impl Task {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
+        Some(Self {
+            servers: arguments.next()?,
+            recipe: arguments.next()?,
+            path: arguments.next()?,
+            judge: arguments.next()?,
+            name: arguments.next()?,
+            sections: arguments.next()?.parse().ok()?,
+            session: Duration::from_millis(arguments.next()?.parse().ok()?),
+            stays: arguments.next().is_some(),
+        })
+    }
+
+    /// Whether nobody else may be inside the section.
+    fn is_alone(&self, section: u32) -> bool {
+        self.recipe != "read-write" || section.is_multiple_of(2)
+    }
+}
+
+enum Recipe {
+    Lock(Lock),
+}
+
+impl Recipe {
+    fn new(client: &Client, task: &Task) -> Result<Self> {
+        match &*task.recipe {
+            "lock" => Ok(Self::Lock(client.lock(&task.path)?)),
+            other => Err(format!("no recipe {other}").into()),
+        }
+    }
+
+    async fn acquire(&self, _alone: bool) -> Result<Guard> {
+        match self {
+            Self::Lock(lock) => Ok(lock.acquire().await?),
+        }
+    }
+}
+
+/// Sees to it that nobody is inside who must not be.
+struct Judge {
+    client: Client,
+    counter: String,
+    inside: String,
+    name: String,
+}
+
+impl Judge {
+    fn new(client: Client, task: &Task) -> Self {
+        Self {
+            client,
+            counter: format!("{}/counter", task.judge),
+            inside: format!("{}/inside", task.judge),
+            name: task.name.clone(),
+        }
+    }
+
+    fn own(&self, alone: bool) -> String {
+        let kind = if alone { "alone" } else { "shared" };
+        format!("{kind}-{}", self.name)
+    }
+
+    async fn count(&self) -> Result<u32> {
+        let counter = self.client.get(&self.counter).await?;
+        Ok(str::from_utf8(counter.data())?.parse()?)
+    }
+
+    async fn enter(&self, alone: bool) -> Result<u32> {
+        let own = self.own(alone);
+        let node = format!("{}/{own}", self.inside);
+        self.client
+            .create(&node, b"", CreateMode::Ephemeral)
+            .await?;
+        let inside = self.client.children(&self.inside).await?;
+        let mut others = inside.iter().filter(|other| *other != own);
+        match others.find(|other| alone || other.starts_with("alone-")) {
+            Some(other) => Err(format!("{own} is inside with {other}").into()),
+            None => self.count().await,
+        }
+    }
+
+    async fn leave(&self, alone: bool, count: u32, guard: &Guard) -> Result {
+        if alone {
+            let next = (count + 1).to_string();
+            let write = SetData {
+                path: Path::new(&self.counter)?,
+                data: next.as_bytes(),
+                version: None,
+            };
+            let ops = [guard.check(), Op::SetData(write)];
+            self.client.multi(&ops).await?.outcome()?;
+        } else if self.count().await? != count {
+            return Err(format!("a writer has written while {} was reading", self.name).into());
+        }
+        let node = format!("{}/{}", self.inside, self.own(alone));
+        Ok(self.client.delete(&node, None).await?)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result {
+    let task = Task::parse(env::args().skip(1)).ok_or("check.py starts this with its arguments")?;
+    let builder = docent::builder(&task.servers).session_timeout(task.session);
+    let client = builder.connect().await?;
+    let recipe = Recipe::new(&client, &task)?;
+    let judge = Judge::new(client.clone(), &task);
+    println!("ready");
+    io::stdin().read_line(&mut String::new())?;
+
+    let (mut writes, mut longest) = (0, Duration::ZERO);
+    for section in 1..=task.sections {
+        let alone = task.is_alone(section);
+        let asked = Instant::now();
+        let guard = recipe.acquire(alone).await?;
+        longest = longest.max(asked.elapsed());
+        let count = judge.enter(alone).await?;
+        if task.stays && section == task.sections {
+            println!("stays {writes}");
+            pending::<()>().await;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        judge.leave(alone, count, &guard).await?;
+        guard.release().await?;
+        writes += u32::from(alone);
+    }
+    println!("done {writes} {}", longest.as_millis());
+    client.close().await;
+    Ok(())
+}
