@@ -16,7 +16,9 @@ use crate::hub::{BodyOf, Change, ClaimTicket, Hub, Id, NewClaim, Orphan, Storage
 use crate::path::{Path, PathBuf};
 use crate::session::{Credentials, End, Epoch, Status};
 use crate::time::Instant;
-use crate::wire::{AddWatch, AddWatchMode, Encode, Malformed, Request, Watchable};
+use crate::wire::{
+    AddWatch, AddWatchMode, Encode, Idempotent, Malformed, Request, WatchKind, Watchable,
+};
 
 /// A hub that several tasks share.
 pub trait Share: Clone {
@@ -49,19 +51,24 @@ pub trait Share: Clone {
 /// Calls `act` with the hub locked, and wakes whom it says once the lock is released.
 #[inline]
 pub fn act<H: Share, T>(shared: &H, act: impl FnOnce(&mut Hub<H::Storage>) -> T) -> T {
+    if H::COMPACT {
+        let result = shared.with(act);
+        wake(shared);
+        return result;
+    }
     let (result, due) = shared.with(|hub| (act(hub), hub.poll_waker()));
     if let Some(waker) = due {
-        wake(shared, waker);
+        waker.wake();
+        wake(shared);
     }
     result
 }
 
-/// Wakes this task, and all others that are to be woken.
-fn wake<H: Share>(shared: &H, first: Waker) {
-    let mut due = Some(first);
-    while let Some(waker) = due {
+/// Wakes whom the hub says.
+#[inline(never)]
+pub fn wake<H: Share>(shared: &H) {
+    while let Some(waker) = shared.with(Hub::poll_waker) {
         waker.wake();
-        due = shared.with(Hub::poll_waker);
     }
 }
 
@@ -103,13 +110,8 @@ impl<H: Share> Handle<H> {
     /// Sends `request` and waits for the reply, as [`Client::call`] does.
     #[inline]
     pub const fn exchange<R: Request>(&self, request: R) -> Exchange<'_, H, R> {
-        self.exchange_with(request, None)
-    }
-
-    #[inline]
-    const fn exchange_with<R: Request>(&self, request: R, watch: Option<Id>) -> Exchange<'_, H, R> {
         let terms = Terms {
-            watch,
+            watch: None,
             epoch: self.epoch,
         };
         Exchange {
@@ -120,21 +122,23 @@ impl<H: Share> Handle<H> {
         }
     }
 
-    async fn watch_with<R: Watchable>(
-        &self,
-        request: R,
-    ) -> Result<(Result<R::Response<H::Body>, Error>, Watcher<H>), Error> {
-        let id = act(&self.shared, |hub| {
-            hub.add_watch(request.path(), R::WATCH, R::WATCH_ABSENT)
-        })?;
-        let watcher = Watcher {
-            shared: self.shared.clone(),
-            id,
-        };
-        Ok((self.exchange_with(request, Some(id)).await, watcher))
+    const fn wait(&self) -> Wait<'_, H> {
+        Wait {
+            shared: &self.shared,
+            ticket: None,
+        }
+    }
+
+    #[inline]
+    const fn watching<R: Request>(&self, request: R) -> Watching<'_, H, R> {
+        Watching {
+            exchange: self.exchange(request),
+            watcher: None,
+        }
     }
 }
 
+// What it returns are no `async fn`s: those would keep their arguments twice.
 impl<H: Share> Client for Handle<H> {
     type Body = H::Body;
     type Path = H::Path;
@@ -149,7 +153,6 @@ impl<H: Share> Client for Handle<H> {
         }
     }
 
-    // As an `async fn` it would keep the request twice.
     #[inline]
     fn call<R: Request>(
         &self,
@@ -158,58 +161,79 @@ impl<H: Share> Client for Handle<H> {
         self.exchange(request)
     }
 
-    async fn watch<R: Watchable>(
+    fn retry<R: Idempotent + Copy>(
         &self,
         request: R,
-    ) -> Result<(R::Response<H::Body>, Watcher<H>), Error> {
-        let (reply, watcher) = self.watch_with(request).await?;
-        Ok((reply?, watcher))
+    ) -> impl Future<Output = Result<R::Response<H::Body>, Error>> {
+        let mut exchange = self.exchange(request);
+        poll_fn(move |cx| {
+            loop {
+                match Pin::new(&mut exchange).poll(cx) {
+                    Poll::Ready(Err(Error::ConnectionLost)) => exchange.stage = Stage::New,
+                    reply => return reply,
+                }
+            }
+        })
     }
 
-    async fn watch_absent<R: Watchable>(
+    fn watch<R: Watchable>(
         &self,
         request: R,
-    ) -> Result<(Option<R::Response<H::Body>>, Watcher<H>), Error> {
-        match self.watch_with(request).await? {
-            (Ok(response), watcher) => Ok((Some(response), watcher)),
-            (Err(Error::Server(Code::NoNode)), watcher) => Ok((None, watcher)),
-            (Err(error), _) => Err(error),
-        }
+    ) -> impl Future<Output = Result<(R::Response<H::Body>, Watcher<H>), Error>> {
+        let mut watching = self.watching(request);
+        poll_fn(move |cx| {
+            let set = watching.poll(cx, once);
+            set.map(|set| set.and_then(|(reply, watcher)| Ok((reply?, watcher))))
+        })
     }
 
-    async fn subscribe(&self, path: Path<'_>, mode: AddWatchMode) -> Result<Watcher<H>, Error> {
-        let id = act(&self.shared, |hub| hub.add_watch(path, mode.kind(), None))?;
-        let watcher = Watcher {
-            shared: self.shared.clone(),
-            id,
-        };
-        self.exchange_with(AddWatch { path, mode }, Some(id))
-            .await?;
-        Ok(watcher)
-    }
-
-    async fn claim(&self, parent: Path<'_>, name: &str) -> Result<Claim<H>, Error> {
-        let mut wait = Wait {
-            shared: &self.shared,
-            ticket: None,
-        };
-        let NewClaim { ticket, path } = poll_fn(|cx| {
-            act(wait.shared, |hub| {
-                let epoch = self.epoch.unwrap_or_else(|| hub.session().status().epoch);
-                hub.poll_claim(epoch, parent, name, &mut wait.ticket, cx.waker())
+    fn watch_absent<R: Watchable>(
+        &self,
+        request: R,
+    ) -> impl Future<Output = Result<(Option<R::Response<H::Body>>, Watcher<H>), Error>> {
+        let mut watching = self.watching(request);
+        poll_fn(move |cx| {
+            let set = watching.poll(cx, once);
+            set.map(|set| match set? {
+                (Ok(response), watcher) => Ok((Some(response), watcher)),
+                (Err(Error::Server(Code::NoNode)), watcher) => Ok((None, watcher)),
+                (Err(error), _) => Err(error),
             })
         })
-        .await?;
-        Ok(Claim(Some(Held {
-            shared: self.shared.clone(),
-            ticket,
-            path,
-            known: false,
-        })))
     }
 
-    async fn orphan(&self) -> Orphan<H::Path> {
-        poll_fn(|cx| self.shared.with(|hub| hub.poll_orphan(cx.waker()))).await
+    fn subscribe(
+        &self,
+        path: Path<'_>,
+        mode: AddWatchMode,
+    ) -> impl Future<Output = Result<Watcher<H>, Error>> {
+        let mut watching = self.watching(AddWatch { path, mode });
+        poll_fn(move |cx| {
+            let set = watching.poll(cx, lasting);
+            set.map(|set| set.and_then(|(reply, watcher)| reply.map(|()| watcher)))
+        })
+    }
+
+    fn claim(&self, parent: Path<'_>, name: &str) -> impl Future<Output = Result<Claim<H>, Error>> {
+        let mut wait = self.wait();
+        poll_fn(move |cx| {
+            let claim = act(wait.shared, |hub| {
+                let epoch = self.epoch.unwrap_or_else(|| hub.session().status().epoch);
+                hub.poll_claim(epoch, parent, name, &mut wait.ticket, cx.waker())
+            });
+            claim.map_ok(|NewClaim { ticket, path }| {
+                Claim(Some(Held {
+                    shared: self.shared.clone(),
+                    ticket,
+                    path,
+                    known: false,
+                }))
+            })
+        })
+    }
+
+    fn orphan(&self) -> impl Future<Output = Orphan<H::Path>> {
+        poll_fn(|cx| self.shared.with(|hub| hub.poll_orphan(cx.waker())))
     }
 
     fn reaped(&self, orphan: &Orphan<H::Path>) {
@@ -230,18 +254,14 @@ impl<H: Share> Client for Handle<H> {
         self.shared.time(instant)
     }
 
-    async fn changed(&self, since: Status) -> Status {
-        let mut wait = Wait {
-            shared: &self.shared,
-            ticket: None,
-        };
-        poll_fn(|cx| {
+    fn changed(&self, since: Status) -> impl Future<Output = Status> {
+        let mut wait = self.wait();
+        poll_fn(move |cx| {
             let now = wait.shared.now();
             act(wait.shared, |hub| {
                 hub.poll_changed(since, &mut wait.ticket, cx.waker(), now)
             })
         })
-        .await
     }
 }
 
@@ -295,10 +315,7 @@ impl<H: Share> Handle<H> {
     /// # Cancel safety
     /// It can be cancelled and called again.
     pub async fn authenticated(&self, place: u16) -> Result<(), Error> {
-        let mut wait = Wait {
-            shared: &self.shared,
-            ticket: None,
-        };
+        let mut wait = self.wait();
         poll_fn(|cx| {
             act(wait.shared, |hub| {
                 hub.poll_auth(place, &mut wait.ticket, cx.waker())
@@ -335,7 +352,7 @@ impl<H: Share> Handle<H> {
 /// A place among those who wait for a change of state.
 struct Wait<'a, H: Share> {
     shared: &'a H,
-    ticket: Option<u64>,
+    ticket: Option<usize>,
 }
 
 impl<H: Share> Drop for Wait<'_, H> {
@@ -364,7 +381,7 @@ impl<H: Share, R> Unpin for Exchange<'_, H, R> {}
 enum Stage {
     New,
     /// There was no room.
-    Waiting(u64),
+    Waiting(usize),
     Sent(Id),
     Over,
 }
@@ -374,35 +391,51 @@ impl<H: Share, R: Request> Future for Exchange<'_, H, R> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::Sent(id) = self.stage {
-            let reply = poll_reply::<H, R>(self.shared, id, cx);
-            if reply.is_ready() {
-                self.stage = Stage::Over;
-            }
-            return reply;
-        }
-        self.poll_submit(cx.waker())
-    }
-}
-
-impl<H: Share, R: Request> Exchange<'_, H, R> {
-    fn poll_submit(&mut self, waker: &Waker) -> Poll<Result<R::Response<H::Body>, Error>> {
         let Self {
             shared,
             request,
             terms,
             stage,
-        } = self;
-        let request = &*request;
-        let queued = match H::COMPACT {
-            true => queue::<H, dyn Encode>(shared, request, *terms, stage, waker),
-            false => queue(*shared, request, *terms, stage, waker),
+        } = &mut *self;
+        let body = match H::COMPACT {
+            true => poll_out_of_line(*shared, request, *terms, stage, cx.waker()),
+            false => poll_exchange(*shared, &*request, *terms, stage, cx.waker()),
         };
-        match queued {
+        body.map(|body| decode::<H, R>(shared, body?))
+    }
+}
+
+/// One function for all requests.
+#[inline(never)]
+fn poll_out_of_line<H: Share>(
+    shared: &H,
+    request: &dyn Encode,
+    terms: Terms,
+    stage: &mut Stage,
+    waker: &Waker,
+) -> Poll<Result<H::Body, Error>> {
+    poll_exchange(shared, request, terms, stage, waker)
+}
+
+#[inline]
+fn poll_exchange<H: Share, R: Encode + ?Sized>(
+    shared: &H,
+    request: &R,
+    terms: Terms,
+    stage: &mut Stage,
+    waker: &Waker,
+) -> Poll<Result<H::Body, Error>> {
+    let Stage::Sent(id) = *stage else {
+        return match queue(shared, request, terms, stage, waker) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
-        }
+        };
+    };
+    let reply = poll_body(shared, id, waker);
+    if reply.is_ready() {
+        *stage = Stage::Over;
     }
+    reply
 }
 
 /// Queues a request, or waits for room to do so.
@@ -447,6 +480,61 @@ impl<H: Share, R> Drop for Exchange<'_, H, R> {
     }
 }
 
+/// A request on its way that sets a watch.
+struct Watching<'a, H: Share, R> {
+    exchange: Exchange<'a, H, R>,
+    watcher: Option<Watcher<H>>,
+}
+
+/// The reply to a request that sets a watch, and the watch.
+type Watched<H, R> = (
+    Result<<R as Request>::Response<<H as Share>::Body>, Error>,
+    Watcher<H>,
+);
+
+/// What a request says of the watch that it sets: where, and of which kind, also if there is no node.
+type Wanted<'r> = (Path<'r>, WatchKind, Option<WatchKind>);
+
+fn once<R: Watchable>(request: &R) -> Wanted<'_> {
+    (request.path(), R::WATCH, R::WATCH_ABSENT)
+}
+
+const fn lasting<'r>(request: &'r AddWatch<'_>) -> Wanted<'r> {
+    (request.path, request.mode.kind(), None)
+}
+
+impl<H: Share, R: Request> Watching<'_, H, R> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: impl FnOnce(&R) -> Wanted<'_>,
+    ) -> Poll<Result<Watched<H, R>, Error>> {
+        let watcher = match self.watcher.take() {
+            Some(watcher) => watcher,
+            None => self.exchange.watch(wanted)?,
+        };
+        let reply = Pin::new(&mut self.exchange).poll(cx);
+        if reply.is_pending() {
+            self.watcher = Some(watcher);
+            return Poll::Pending;
+        }
+        reply.map(|reply| Ok((reply, watcher)))
+    }
+}
+
+impl<H: Share, R> Exchange<'_, H, R> {
+    /// Makes a place for the watch that the request will set.
+    fn watch(&mut self, wanted: impl FnOnce(&R) -> Wanted<'_>) -> Result<Watcher<H>, Error> {
+        let (path, kind, absent) = wanted(&self.request);
+        let id = act(self.shared, |hub| hub.add_watch(path, kind, absent))?;
+        self.terms.watch = Some(id);
+        Ok(Watcher {
+            shared: self.shared.clone(),
+            id,
+        })
+    }
+}
+
 /// The reply of a request that was [submitted](Handle::submit).
 ///
 /// # Cancel safety
@@ -475,11 +563,11 @@ impl<H: Share + Unpin, R: Request> Future for Reply<H, R> {
         let Some(id) = self.id else {
             return Poll::Pending;
         };
-        let reply = poll_reply::<H, R>(&self.shared, id, cx);
-        if reply.is_ready() {
+        let body = poll_body(&self.shared, id, cx.waker());
+        if body.is_ready() {
             self.id = None;
         }
-        reply
+        body.map(|body| decode::<H, R>(&self.shared, body?))
     }
 }
 
@@ -492,33 +580,14 @@ impl<H: Share, R> Drop for Reply<H, R> {
 }
 
 #[inline]
-fn poll_reply<H: Share, R: Request>(
-    shared: &H,
-    id: Id,
-    cx: &Context<'_>,
-) -> Poll<Result<R::Response<H::Body>, Error>> {
-    let body = match H::COMPACT {
-        true => poll_body_out_of_line(shared, id, cx),
-        false => poll_body(shared, id, cx),
-    };
-    body.map(|body| {
-        R::decode(body?, shared.chroot()).map_err(|malformed| reject(shared, malformed))
-    })
-}
-
-#[inline]
-fn poll_body<H: Share>(shared: &H, id: Id, cx: &Context<'_>) -> Poll<Result<H::Body, Error>> {
-    let reply = act(shared, |hub| hub.poll_reply(id, cx.waker()));
+fn poll_body<H: Share>(shared: &H, id: Id, waker: &Waker) -> Poll<Result<H::Body, Error>> {
+    let reply = act(shared, |hub| hub.poll_reply(id, waker));
     reply.map(|body| Ok(shared.body(body?)))
 }
 
-#[inline(never)]
-fn poll_body_out_of_line<H: Share>(
-    shared: &H,
-    id: Id,
-    cx: &Context<'_>,
-) -> Poll<Result<H::Body, Error>> {
-    poll_body(shared, id, cx)
+#[inline]
+fn decode<H: Share, R: Request>(shared: &H, body: H::Body) -> Result<R::Response<H::Body>, Error> {
+    R::decode(body, shared.chroot()).map_err(|malformed| reject(shared, malformed))
 }
 
 /// A reply that cannot be decoded: nothing else on its connection can be trusted.
@@ -546,8 +615,8 @@ impl<H: Share> Watcher<H> {
 impl<H: Share> crate::client::Watcher for Watcher<H> {
     type Path = H::Path;
 
-    async fn next(&mut self) -> Option<Change<H::Path>> {
-        poll_fn(|cx| self.poll_next(cx)).await
+    fn next(&mut self) -> impl Future<Output = Option<Change<H::Path>>> {
+        poll_fn(|cx| self.poll_next(cx))
     }
 }
 

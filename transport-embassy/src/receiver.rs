@@ -3,7 +3,7 @@
 use core::task::Waker;
 
 use docent_core::error::ProtocolError;
-use docent_core::handle::{Share as _, act};
+use docent_core::handle::{Share as _, wake};
 use docent_core::hub::Hub;
 use docent_core::wire::{FrameReader, Step};
 
@@ -74,7 +74,7 @@ impl<'d> Receiver<'d> {
             }
         };
         // The hub may have others to wake as well.
-        act(&self.link, |_| ());
+        wake(&self.link);
         waker.into_iter().for_each(Waker::wake);
         Ok(Some(done))
     }

@@ -63,8 +63,8 @@ pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: 
     pending: [[Pending; 2]; CALLS],
     watches: [Option<WatchSlot>; WATCHES],
     claims: [Option<Claimed<BoardPath>>; CALLS],
-    room: [Option<(u64, Waker)>; TASKS],
-    state: [Option<(u64, Waker)>; TASKS],
+    room: [Option<(usize, Waker)>; TASKS],
+    state: [Option<(usize, Waker)>; TASKS],
 }
 
 /// The bytes of a client in borrowed memory, sized by whoever owns them.
@@ -346,17 +346,17 @@ impl Events for Queue {
 }
 
 /// Waiting tasks in a slice. More of them than there are places keep waking each other.
-pub struct Turns<'d>(&'d mut [Option<(u64, Waker)>]);
+pub struct Turns<'d>(&'d mut [Option<(usize, Waker)>]);
 
 impl Turns<'_> {
-    fn oldest(&mut self) -> Option<&mut Option<(u64, Waker)>> {
+    fn oldest(&mut self) -> Option<&mut Option<(usize, Waker)>> {
         self.0
             .iter_mut()
             .filter(|slot| slot.is_some())
             .min_by_key(|slot| slot.as_ref().map(|(ticket, _)| *ticket))
     }
 
-    fn at(&mut self, ticket: u64) -> Option<&mut Option<(u64, Waker)>> {
+    fn at(&mut self, ticket: usize) -> Option<&mut Option<(usize, Waker)>> {
         self.0
             .iter_mut()
             .find(|slot| matches!(slot, Some((at, _)) if *at == ticket))
@@ -364,7 +364,7 @@ impl Turns<'_> {
 }
 
 impl Waiters for Turns<'_> {
-    fn set(&mut self, ticket: u64, waker: &Waker) -> Option<Waker> {
+    fn set(&mut self, ticket: usize, waker: &Waker) -> Option<Waker> {
         let new = (ticket, waker.clone());
         if let Some(slot) = self.at(ticket) {
             *slot = Some(new);
@@ -380,7 +380,7 @@ impl Waiters for Turns<'_> {
         }
     }
 
-    fn remove(&mut self, ticket: u64) -> bool {
+    fn remove(&mut self, ticket: usize) -> bool {
         self.at(ticket).and_then(Option::take).is_some()
     }
 

@@ -89,7 +89,7 @@ impl<S: Storage> Hub<S> {
         epoch: Epoch,
         parent: Path<'_>,
         name: &str,
-        ticket: &mut Option<u64>,
+        ticket: &mut Option<usize>,
         waker: &Waker,
     ) -> Poll<Result<NewClaim<S::Path>, Error>> {
         match self.claim(epoch, parent, name) {

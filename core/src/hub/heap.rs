@@ -360,15 +360,15 @@ impl Events for HeapEvents {
 
 /// Waiting tasks by ticket.
 #[derive(Debug, Default)]
-pub struct HeapWaiters(BTreeMap<u64, Waker>);
+pub struct HeapWaiters(BTreeMap<usize, Waker>);
 
 impl Waiters for HeapWaiters {
-    fn set(&mut self, ticket: u64, waker: &Waker) -> Option<Waker> {
+    fn set(&mut self, ticket: usize, waker: &Waker) -> Option<Waker> {
         self.0.insert(ticket, waker.clone());
         None
     }
 
-    fn remove(&mut self, ticket: u64) -> bool {
+    fn remove(&mut self, ticket: usize) -> bool {
         self.0.remove(&ticket).is_some()
     }
 

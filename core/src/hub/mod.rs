@@ -82,7 +82,7 @@ pub struct Hub<S: Storage> {
     /// The reply that is too large to keep and is being looked through.
     sifting: Option<Sifting>,
     next_claim: u64,
-    next_ticket: u64,
+    next_ticket: usize,
 }
 
 /// Which wakers are due.
@@ -440,7 +440,7 @@ impl<S: Storage> Hub<S> {
 
     /// Registers a task to be woken when a request may fit that was [refused](Error::Full) before.
     /// `ticket` is the task's place in the queue; [forget](Self::forget_room) it when done.
-    pub fn await_room(&mut self, ticket: &mut Option<u64>, waker: &Waker) {
+    pub fn await_room(&mut self, ticket: &mut Option<usize>, waker: &Waker) {
         let ticket = *ticket.get_or_insert_with(|| Self::ticket(&mut self.next_ticket));
         self.contended = true;
         let evicted = self.parts.room.set(ticket, waker);
@@ -448,7 +448,7 @@ impl<S: Storage> Hub<S> {
     }
 
     /// Gives up a place in the queue for room. If its turn had come, it passes to the next.
-    pub fn forget_room(&mut self, ticket: u64) {
+    pub fn forget_room(&mut self, ticket: usize) {
         if !self.parts.room.remove(ticket) {
             self.freed_room();
         }
@@ -458,7 +458,7 @@ impl<S: Storage> Hub<S> {
     pub fn poll_changed(
         &mut self,
         since: Status,
-        ticket: &mut Option<u64>,
+        ticket: &mut Option<usize>,
         waker: &Waker,
         now: Instant,
     ) -> Poll<Status> {
@@ -477,7 +477,7 @@ impl<S: Storage> Hub<S> {
     pub fn poll_auth(
         &mut self,
         place: u16,
-        ticket: &mut Option<u64>,
+        ticket: &mut Option<usize>,
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
         if let Some(end) = self.session.status().state.end() {
@@ -490,19 +490,20 @@ impl<S: Storage> Hub<S> {
         Poll::Pending
     }
 
-    fn await_state(&mut self, ticket: &mut Option<u64>, waker: &Waker) {
+    fn await_state(&mut self, ticket: &mut Option<usize>, waker: &Waker) {
         let ticket = *ticket.get_or_insert_with(|| Self::ticket(&mut self.next_ticket));
         let evicted = self.parts.state.set(ticket, waker);
         self.evicted = evicted.or_else(|| self.evicted.take());
     }
 
     /// Gives up waiting for a change of state.
-    pub fn forget_state(&mut self, ticket: u64) {
+    pub fn forget_state(&mut self, ticket: usize) {
         self.parts.state.remove(ticket);
     }
 
-    fn ticket(next: &mut u64) -> u64 {
-        *next += 1;
+    /// Once they are used up they begin again: for once somebody is overtaken then.
+    const fn ticket(next: &mut usize) -> usize {
+        *next = next.wrapping_add(1);
         *next
     }
 

@@ -155,9 +155,9 @@ pub trait Events: Default {
 pub trait Waiters {
     /// Registers `waker` under `ticket`, in place of an earlier one. Where there is no room left it
     /// takes the oldest place, whose waker comes back, to be woken and to try again.
-    fn set(&mut self, ticket: u64, waker: &Waker) -> Option<Waker>;
+    fn set(&mut self, ticket: usize, waker: &Waker) -> Option<Waker>;
     /// Forgets `ticket`; says whether it was there.
-    fn remove(&mut self, ticket: u64) -> bool;
+    fn remove(&mut self, ticket: usize) -> bool;
     /// Takes out the waker of the lowest ticket.
     fn pop(&mut self) -> Option<Waker>;
 }

@@ -230,20 +230,23 @@ impl<C: Client> Guard<C> {
     ///
     /// # Cancel safety
     /// Cancelling it leaves the release to the background.
-    pub async fn release(self) -> Result<(), Error> {
-        let Place { client, claim, .. } = self.place;
-        match client
-            .call(Delete {
-                path: claim.path(),
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would have room for two guards"
+    )]
+    pub fn release(self) -> impl Future<Output = Result<(), Error>> {
+        async move {
+            let delete = Delete {
+                path: self.path(),
                 version: None,
-            })
-            .await
-        {
-            // With its session the node goes too.
-            Err(error) if !error.is_no_node() && !is_expiry(error) => Err(error),
-            _ => {
-                claim.settle();
-                Ok(())
+            };
+            match self.place.client.call(delete).await {
+                // With its session the node goes too.
+                Err(error) if !error.is_no_node() && !is_expiry(error) => Err(error),
+                _ => {
+                    self.place.claim.settle();
+                    Ok(())
+                }
             }
         }
     }

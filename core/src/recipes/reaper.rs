@@ -12,8 +12,8 @@ use crate::wire::{Delete, GetEphemerals, Pick, PickChildNames, Sync};
 /// An orphan whose deletion was cancelled is taken up again by the next reaper.
 pub async fn reap<C: Client>(client: C) {
     loop {
-        let orphan = client.orphan().await;
-        let done = clean(&client.pinned(orphan.epoch), &orphan).await;
+        let mut orphan = client.orphan().await;
+        let done = clean(&client.pinned(orphan.epoch), &mut orphan).await;
         match done {
             // A new connection may go to a server that serves writes.
             Err(Error::ConnectionLost | Error::Server(Code::NotReadOnly)) => {
@@ -28,25 +28,18 @@ pub async fn reap<C: Client>(client: C) {
     }
 }
 
-async fn clean<C: Client>(client: &C, orphan: &Orphan<C::Path>) -> Result<(), Error> {
-    let begin = orphan.path.as_path();
-    if orphan.known {
-        return delete(client, begin).await;
+async fn clean<C: Client>(client: &C, orphan: &mut Orphan<C::Path>) -> Result<(), Error> {
+    if !orphan.known {
+        match find(client, orphan.path.as_path()).await? {
+            Some(path) => orphan.path = path,
+            None => return Ok(()),
+        }
     }
-    let Some(path) = find::<C, C::Path>(client, begin).await? else {
-        return Ok(());
+    let delete = Delete {
+        path: orphan.path.as_path(),
+        version: None,
     };
-    delete(client, path.as_path()).await
-}
-
-async fn delete<C: Client>(client: &C, path: Path<'_>) -> Result<(), Error> {
-    match client
-        .call(Delete {
-            path,
-            version: None,
-        })
-        .await
-    {
+    match client.call(delete).await {
         Err(error) if !error.is_no_node() => Err(error),
         _ => Ok(()),
     }

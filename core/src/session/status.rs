@@ -1,16 +1,23 @@
 //! What a session is, seen from outside.
 
 use core::fmt;
+use core::num::NonZeroU32;
 
 /// Counts the sessions of a client, from 1. Everything that belongs to a session carries its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Epoch(pub(crate) u32);
+pub struct Epoch(NonZeroU32);
 
 impl Epoch {
+    const FIRST: Self = Self(NonZeroU32::MIN);
+
     /// The count.
     pub const fn get(self) -> u32 {
-        self.0
+        self.0.get()
+    }
+
+    pub(super) fn next(self) -> Self {
+        self.0.checked_add(1).map_or(Self::FIRST, Self)
     }
 }
 
@@ -116,7 +123,7 @@ pub struct Status {
 
 impl Status {
     pub(super) const NEW: Self = Self {
-        epoch: Epoch(1),
+        epoch: Epoch::FIRST,
         connections: 0,
         lapses: 0,
         state: State::Connecting,

@@ -54,7 +54,7 @@ impl Session {
         self.identity = Identity::NONE;
         self.timeout = self.config.session_timeout;
         self.lapsed = false;
-        self.status.epoch.0 = self.status.epoch.0.wrapping_add(1);
+        self.status.epoch = self.status.epoch.next();
         self.status.lapses = self.status.lapses.wrapping_add(1);
         self.status.lost = Some(cause);
         self.changed = true;

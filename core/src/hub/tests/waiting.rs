@@ -29,7 +29,7 @@ on_both! {<2, 4>:
 struct Waiting {
     flag: Arc<Flag>,
     waker: Waker,
-    ticket: Option<u64>,
+    ticket: Option<usize>,
 }
 
 impl Waiting {
@@ -238,7 +238,7 @@ fn every_task_that_waits_for_room_learns_of_the_end<K: Kind>() {
 struct Watching {
     flag: Arc<Flag>,
     waker: Waker,
-    ticket: Option<u64>,
+    ticket: Option<usize>,
 }
 
 impl Watching {
