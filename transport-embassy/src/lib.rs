@@ -136,6 +136,7 @@ pub use crate::shared::{Body, Link};
 #[cfg(feature = "tls")]
 pub use crate::tls::{CryptoRngCore, Identities, NoClock, SecureError, Tls, TlsClock, TlsError};
 
+use crate::runner::Line;
 use crate::settings::MIN_RX;
 use crate::shared::{Shared, now};
 
@@ -176,6 +177,7 @@ pub fn new<'d, D: Dial, const CALLS: usize, const WATCHES: usize, const TASKS: u
     let buffers = hub::Buffers { tx, bodies };
     let (parts, tx, place) = resources.split(buffers, servers.chroot(), settings.auths);
     let hub = Hub::new(session, parts, seed);
-    let link = Link::new(place.insert(Shared::new(hub, servers.chroot())));
-    Ok((Handle::new(link), Runner::new(link, servers, dial, rx, tx)))
+    let link = Link::new(place.shared.insert(Shared::new(hub, servers.chroot())));
+    let line = place.line.insert(Line::new(link, servers, rx, tx));
+    Ok((Handle::new(link), Runner::new(dial, line)))
 }

@@ -1,13 +1,13 @@
 //! What the hub wants of its runner, waited for with the clock in view.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
 use core::task::{Context, Poll};
 
 use docent_core::handle::{Share as _, act};
-use docent_core::hub::FixedTx;
+use docent_core::hub::{Borrowed, FixedTx, Hub};
 use docent_core::session::{Action, End, Status};
 use docent_core::time::Instant;
-use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant as Time, Timer};
 
 use crate::fmt::log;
@@ -35,64 +35,46 @@ impl<'d> Orders<'d> {
 
     /// Waits until the hub wants something; for it to have something to send, `tx` must be there, and
     /// empty.
-    pub(crate) async fn next(&mut self, mut tx: Option<&mut FixedTx<'d>>) -> Order {
-        loop {
-            let deadline = self.look();
-            let order = poll_fn(|cx| self.poll(cx, tx.as_deref_mut(), deadline));
-            if let Either::First(Some(order)) = select(order, until(deadline)).await {
-                return order;
-            }
-        }
+    pub(crate) fn next(&mut self, mut tx: Option<&mut FixedTx<'d>>) -> impl Future<Output = Order> {
+        poll_fn(move |cx| self.poll(cx, tx.as_deref_mut()))
     }
 
     /// Waits until the hub does not want the connection any more.
-    pub(crate) async fn hang_up(&mut self) {
-        loop {
-            match self.next(None).await {
-                Order::Act(Action::HangUp) | Order::End(_) => return,
-                Order::Act(_) | Order::Send => {}
+    pub(crate) fn hang_up(&mut self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            loop {
+                match self.poll(cx, None) {
+                    Poll::Ready(Order::Act(Action::HangUp) | Order::End(_)) => {
+                        return Poll::Ready(());
+                    }
+                    Poll::Ready(Order::Act(_) | Order::Send) => {}
+                    Poll::Pending => return Poll::Pending,
+                }
             }
-        }
+        })
     }
 
-    /// Lets the hub look at the clock. Returns when to do so again.
-    fn look(&mut self) -> Option<Instant> {
+    /// Lets the hub look at the clock, and asks what it wants.
+    #[inline(never)]
+    fn poll(&mut self, cx: &mut Context<'_>, tx: Option<&mut FixedTx<'d>>) -> Poll<Order> {
         let now = now();
-        let (status, deadline) = act(&self.link, |hub| {
+        let (order, status, deadline) = act(&self.link, |hub| {
             if hub.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 hub.handle_timeout(now);
             }
-            (hub.session().status(), hub.poll_timeout())
+            hub.register_driver(cx.waker());
+            let order = order(hub, now, tx);
+            (order, hub.session().status(), hub.poll_timeout())
         });
         if status != self.logged {
             self.log(status);
         }
-        deadline
-    }
-
-    /// `None` if the deadline has moved.
-    fn poll(
-        &self,
-        cx: &Context<'_>,
-        tx: Option<&mut FixedTx<'d>>,
-        deadline: Option<Instant>,
-    ) -> Poll<Option<Order>> {
-        act(&self.link, |hub| {
-            hub.register_driver(cx.waker());
-            if let Some(action) = hub.poll_action() {
-                return Poll::Ready(Some(Order::Act(action)));
-            }
-            if let Some(end) = hub.session().status().state.end() {
-                return Poll::Ready(Some(Order::End(end)));
-            }
-            if tx.is_some_and(|tx| hub.poll_transmit(now(), tx)) {
-                return Poll::Ready(Some(Order::Send));
-            }
-            if hub.poll_timeout() != deadline {
-                return Poll::Ready(None);
-            }
-            Poll::Pending
-        })
+        match (order, deadline) {
+            (Some(order), _) => return Poll::Ready(order),
+            (None, Some(deadline)) => wake_at(deadline, cx),
+            (None, None) => {}
+        }
+        Poll::Pending
     }
 
     fn log(&mut self, status: Status) {
@@ -107,13 +89,24 @@ impl<'d> Orders<'d> {
     }
 }
 
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        // A tick later, as ticks may be longer than microseconds.
-        Some(deadline) => {
-            let deadline = Time::from_micros(deadline.as_micros());
-            Timer::at(deadline.saturating_add(Duration::from_ticks(1))).await;
-        }
-        None => core::future::pending().await,
+fn order<'d>(
+    hub: &mut Hub<Borrowed<'d>>,
+    now: Instant,
+    tx: Option<&mut FixedTx<'d>>,
+) -> Option<Order> {
+    if let Some(action) = hub.poll_action() {
+        return Some(Order::Act(action));
     }
+    if let Some(end) = hub.session().status().state.end() {
+        return Some(Order::End(end));
+    }
+    let send = tx.is_some_and(|tx| hub.poll_transmit(now, tx));
+    send.then_some(Order::Send)
+}
+
+/// Has this task polled again at `deadline`. The timer is there for no longer: the clock remembers.
+fn wake_at(deadline: Instant, cx: &mut Context<'_>) {
+    // A tick later, as ticks may be longer than microseconds.
+    let deadline = Time::from_micros(deadline.as_micros()).saturating_add(Duration::from_ticks(1));
+    let _ = pin!(Timer::at(deadline)).poll(cx);
 }

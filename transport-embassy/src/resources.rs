@@ -3,6 +3,7 @@
 use docent_core::hub::{self, Borrowed, FixedTx, Parts};
 use docent_core::wire::Credential;
 
+use crate::runner::Line;
 use crate::shared::Shared;
 
 /// The tables of a client: `CALLS` calls in flight and as many claims, `WATCHES` watches, and places
@@ -11,7 +12,13 @@ use crate::shared::Shared;
 /// See [the core's](hub::Resources) for the sizes. It is meant to live in a `StaticCell`.
 pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize = 8> {
     tables: hub::Resources<'d, CALLS, WATCHES, TASKS>,
-    shared: Option<Shared<'d>>,
+    place: Place<'d>,
+}
+
+/// What a client is made of beside its tables.
+pub(crate) struct Place<'d> {
+    pub(crate) shared: Option<Shared<'d>>,
+    pub(crate) line: Option<Line<'d>>,
 }
 
 impl<const CALLS: usize, const WATCHES: usize, const TASKS: usize> Default
@@ -29,19 +36,22 @@ impl<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize>
     pub const fn new() -> Self {
         Self {
             tables: hub::Resources::new(),
-            shared: None,
+            place: Place {
+                shared: None,
+                line: None,
+            },
         }
     }
 
-    /// The parts of a hub, the transmit buffer of the runner, and the place for the hub.
+    /// The parts of a hub, the transmit buffer of the runner, and the place for the rest.
     pub(crate) fn split(
         &'d mut self,
         buffers: hub::Buffers<'d>,
         chroot: &'d str,
         auths: &'d [Credential<'d>],
-    ) -> (Parts<Borrowed<'d>>, FixedTx<'d>, &'d mut Option<Shared<'d>>) {
+    ) -> (Parts<Borrowed<'d>>, FixedTx<'d>, &'d mut Place<'d>) {
         let (parts, tx) = self.tables.parts(buffers, chroot, auths);
-        (parts, tx, &mut self.shared)
+        (parts, tx, &mut self.place)
     }
 }
 

@@ -7,7 +7,7 @@ use docent_core::error::ProtocolError;
 use docent_core::handle::{Handle, act};
 use docent_core::hub::FixedTx;
 use docent_core::recipes::reap;
-use docent_core::session::{Action, End, HostIndex};
+use docent_core::session::{Action, End};
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 
@@ -20,14 +20,15 @@ use crate::shared::{Link, now};
 
 /// Runs a client. Spawn [`run`](Self::run) as a task.
 pub struct Runner<'d, D> {
-    servers: ConnectString<'d>,
     dial: D,
-    line: Line<'d>,
+    line: &'d mut Line<'d>,
 }
 
-/// Both directions of a connection. They outlive it, and the futures that move bytes.
-struct Line<'d> {
+/// The servers, and both directions of a connection to one of them. It outlives the connection and the
+/// futures that move bytes.
+pub(crate) struct Line<'d> {
     link: Link<'d>,
+    servers: ConnectString<'d>,
     orders: Orders<'d>,
     receiver: Receiver<'d>,
     sender: Sender<'d>,
@@ -43,23 +44,8 @@ enum Lost {
 }
 
 impl<'d, D: Dial> Runner<'d, D> {
-    pub(crate) fn new(
-        link: Link<'d>,
-        servers: ConnectString<'d>,
-        dial: D,
-        rx: &'d mut [u8],
-        tx: FixedTx<'d>,
-    ) -> Self {
-        Self {
-            servers,
-            dial,
-            line: Line {
-                link,
-                orders: Orders::new(link),
-                receiver: Receiver::new(link, rx),
-                sender: Sender::new(tx),
-            },
-        }
+    pub(crate) const fn new(dial: D, line: &'d mut Line<'d>) -> Self {
+        Self { dial, line }
     }
 
     /// Runs the client until it is over.
@@ -84,7 +70,7 @@ impl<'d, D: Dial> Runner<'d, D> {
     async fn serve(&mut self) -> End {
         loop {
             match self.line.orders.next(None).await {
-                Order::Act(Action::Dial(host)) => self.connect(host).await,
+                Order::Act(Action::Dial(host)) => self.connect(host.get()).await,
                 Order::Act(_) | Order::Send => {}
                 Order::End(end) => return end,
             }
@@ -92,19 +78,13 @@ impl<'d, D: Dial> Runner<'d, D> {
     }
 
     /// Connects to a server, and serves the connection until it is lost.
-    async fn connect(&mut self, host: HostIndex) {
-        let Self {
-            servers,
-            dial,
-            line,
-        } = self;
-        let host = host.get();
-        let Some(server) = servers.hosts().nth(host) else {
+    async fn connect(&mut self, host: usize) {
+        let Some(server) = self.line.servers.hosts().nth(host) else {
             return;
         };
-        match select(line.orders.hang_up(), dial.dial(server)).await {
+        match select(self.line.orders.hang_up(), self.dial.dial(server)).await {
             Either::First(()) => log!(debug, "no answer from server {} in time", host),
-            Either::Second(Ok(mut connection)) => line.serve(&mut connection).await,
+            Either::Second(Ok(mut connection)) => self.line.serve(&mut connection).await,
             Either::Second(Err(error)) => {
                 log!(
                     debug,
@@ -112,13 +92,28 @@ impl<'d, D: Dial> Runner<'d, D> {
                     host,
                     Shown(&error)
                 );
-                line.end();
+                self.line.end();
             }
         }
     }
 }
 
-impl Line<'_> {
+impl<'d> Line<'d> {
+    pub(crate) fn new(
+        link: Link<'d>,
+        servers: ConnectString<'d>,
+        rx: &'d mut [u8],
+        tx: FixedTx<'d>,
+    ) -> Self {
+        Self {
+            link,
+            servers,
+            orders: Orders::new(link),
+            receiver: Receiver::new(link, rx),
+            sender: Sender::new(tx),
+        }
+    }
+
     async fn serve<C: Read + Write>(&mut self, connection: &mut C) {
         act(&self.link, |hub| hub.handle_opened(now()));
         loop {
@@ -143,29 +138,28 @@ impl Line<'_> {
 
     /// Sends what there is to send, or else receives once.
     async fn exchange<C: Read + Write>(&mut self, connection: &mut C) -> Result<(), Lost> {
-        let Self {
-            link,
-            orders,
-            receiver,
-            sender,
-        } = self;
-        let read = connection.read(receiver.room());
-        match select(orders.next(Some(&mut sender.tx)), read).await {
-            Either::First(Order::Send) => {
-                match select(orders.hang_up(), sender.send(connection)).await {
+        let next = self.orders.next(Some(&mut self.sender.tx));
+        let read = connection.read(self.receiver.room());
+        let order = match select(next, read).await {
+            Either::First(order) => order,
+            Either::Second(Ok(count)) if count > 0 => {
+                return self.receiver.receive(count).map_err(Lost::Protocol);
+            }
+            Either::Second(_) => return Err(Lost::Closed),
+        };
+        match order {
+            Order::Send => {
+                match select(self.orders.hang_up(), self.sender.send(connection)).await {
                     Either::First(()) => Err(Lost::HungUp),
-                    Either::Second(sent) => sent.map_err(|_| Lost::Closed),
+                    Either::Second(Ok(true)) => Ok(()),
+                    Either::Second(_) => Err(Lost::Closed),
                 }
             }
-            Either::First(Order::Act(Action::Probe(host))) => {
-                act(link, |hub| hub.handle_probed(now(), host, false));
+            Order::Act(Action::Probe(host)) => {
+                act(&self.link, |hub| hub.handle_probed(now(), host, false));
                 Ok(())
             }
-            Either::First(Order::Act(_) | Order::End(_)) => Err(Lost::HungUp),
-            Either::Second(Ok(count)) if count > 0 => {
-                receiver.receive(count).map_err(Lost::Protocol)
-            }
-            Either::Second(_) => Err(Lost::Closed),
+            Order::Act(_) | Order::End(_) => Err(Lost::HungUp),
         }
     }
 }

@@ -19,13 +19,20 @@ impl<'d> Sender<'d> {
         self.tx.clear();
     }
 
-    /// Sends everything.
+    /// Sends everything, unless the connection takes no more.
     ///
     /// # Errors
     /// As the connection says. It is lost.
-    pub(crate) async fn send<W: Write>(&mut self, connection: &mut W) -> Result<(), W::Error> {
-        connection.write_all(self.tx.bytes()).await?;
+    pub(crate) async fn send<W: Write>(&mut self, connection: &mut W) -> Result<bool, W::Error> {
+        let mut sent = 0;
+        while let Some(rest @ [_, ..]) = self.tx.bytes().get(sent..) {
+            match connection.write(rest).await? {
+                0 => return Ok(false),
+                count => sent = sent.saturating_add(count),
+            }
+        }
         self.tx.clear();
-        connection.flush().await
+        connection.flush().await?;
+        Ok(true)
     }
 }

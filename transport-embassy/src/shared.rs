@@ -1,6 +1,6 @@
 //! The hub of a client, shared by the tasks of one executor.
 
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use core::fmt;
 
 use docent_core::handle::{Share, act};
@@ -31,6 +31,12 @@ impl<'d> Link<'d> {
     pub(crate) const fn new(shared: &'d Shared<'d>) -> Self {
         Self(shared)
     }
+
+    /// Who has it calls nobody, so that it is never asked for twice.
+    #[inline(never)]
+    fn hub(self) -> RefMut<'d, Hub<Borrowed<'d>>> {
+        self.0.hub.borrow_mut()
+    }
 }
 
 impl fmt::Debug for Link<'_> {
@@ -44,6 +50,7 @@ impl fmt::Debug for Link<'_> {
 }
 
 /// The time of the hub: embassy's, in microseconds.
+#[inline(never)]
 pub(crate) fn now() -> Instant {
     Instant::from_micros(Time::now().as_micros())
 }
@@ -57,7 +64,7 @@ impl<'d> Share for Link<'d> {
     type Time = Time;
 
     fn with<T>(&self, act: impl FnOnce(&mut Hub<Borrowed<'d>>) -> T) -> T {
-        act(&mut self.0.hub.borrow_mut())
+        act(&mut self.hub())
     }
 
     fn now(&self) -> Instant {
