@@ -72,12 +72,12 @@
 //! |---|---:|---:|
 //! | `Resources`, for each call | 168 | 208 |
 //! | `Resources`, for each watch | 224 | 248 |
-//! | `Resources`, for each task | 32 | 48 |
-//! | `Resources`, the rest | 688 | 896 |
-//! | `Runner<Net>` | 96 | 176 |
-//! | the future of `Runner::run` | 720 | 1000 |
-//! | the future of `Lock::acquire` | 512 | 664 |
-//! | `Guard` | 168 | 176 |
+//! | `Resources`, for each task | 24 | 48 |
+//! | `Resources`, the rest | 752 | 1024 |
+//! | `Runner<Net>` | 28 | 56 |
+//! | the future of `Runner::run` | 488 | 840 |
+//! | the future of `Lock::acquire` | 416 | 576 |
+//! | `Guard` | 160 | 176 |
 //!
 //! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,
 //! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 2,392 bytes for its session, and 816 in
