@@ -1,6 +1,6 @@
 //! Seeds of the simulation: those that failed once, and some more.
 
-use docent_testing::sim::{Report, Size, play};
+use docent_testing::sim::{Fault, Report, Size, play};
 
 /// How many seeds are played. The binary plays many more.
 const SEEDS: u64 = 10;
@@ -32,6 +32,18 @@ fn seeds_pass() {
     for size in Size::ALL {
         let played = |report: &Report| report.clients.contains_key(size);
         assert!(reports.iter().any(played), "{size}");
+    }
+}
+
+/// Every eighth seed has servers that get answers wrong.
+#[test]
+fn clients_of_all_sizes_survive_servers_that_lie() {
+    let reports: Vec<_> = (6..).step_by(8).take(20).map(passes).collect();
+    let lies = |report: &Report| report.faults.of(Fault::Lie);
+    assert!(reports.iter().map(lies).sum::<u64>() > 0);
+    for size in Size::ALL {
+        let asks = |report: &Report| report.tasks.contains_key(&(*size, "ask"));
+        assert!(reports.iter().any(asks), "{size}");
     }
 }
 

@@ -42,6 +42,7 @@ faults! {
     Stall = "a connection stalls, and goes on",
     Partition = "nothing gets through between a client and a member",
     Garbage = "a member breaks the protocol",
+    Lie = "a client gets wrong answers for a while",
     Duplicate = "a late handshake moves a session to another connection",
     Lag = "a member applies late",
     Hold = "a member applies nothing",
@@ -113,7 +114,7 @@ impl Fault {
 
     /// Whether only something outside of the assumptions of leases can do this.
     const fn breaks_leases(self) -> bool {
-        matches!(self, Self::Expire | Self::ExpireHolder) || self.breaks_history()
+        matches!(self, Self::Expire | Self::ExpireHolder | Self::Lie) || self.breaks_history()
     }
 
     /// Whether it undoes what was acknowledged.
@@ -197,7 +198,24 @@ impl Plan {
         let mut plan = Self::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
         let clients = 0..plan.clients;
         plan.sizes = clients.map(|client| Size::of(seed, client)).collect();
+        if seed % 8 == 6 {
+            plan.deceive();
+        }
         plan
+    }
+
+    /// Lets clients be lied to, as often as anything else goes wrong; one of them is the smallest.
+    /// They ask for everything, and nobody goes by what they hear.
+    fn deceive(&mut self) {
+        let lies = self.faults.len().max(1);
+        self.faults.extend(std::iter::repeat_n(Fault::Lie, lies));
+        self.sizes[0] = Size::Smallest;
+        self.work.jobs = vec![Job::Ask; 3];
+    }
+
+    /// Whether servers always mean what they say.
+    pub(super) fn is_honest(&self) -> bool {
+        !self.faults.contains(&Fault::Lie)
     }
 
     fn draw(rng: &mut Rng) -> Self {
@@ -301,7 +319,7 @@ fn kinds(rng: &mut Rng) -> Vec<Fault> {
     let timed = Fault::ALL
         .iter()
         .copied()
-        .filter(|fault| !fault.is_condition());
+        .filter(|fault| !fault.is_condition() && *fault != Fault::Lie);
     timed
         .filter(|fault| {
             let rarity = match fault {

@@ -54,6 +54,12 @@ pub(super) struct Link {
     pub(super) deaf: bool,
     /// Whether the server's answers have been dropped.
     pub(super) muted: bool,
+    /// Whether the handshake has been answered.
+    pub(super) greeted: bool,
+    /// Whether some of the server's answers may have been wrong.
+    pub(super) lied: bool,
+    /// An answer that comes after the next one.
+    pub(super) late: Vec<u8>,
 }
 
 /// How bytes travel in a world.
@@ -79,6 +85,9 @@ impl Link {
             cut: false,
             deaf: false,
             muted: false,
+            greeted: false,
+            lied: false,
+            late: Vec::new(),
         }
     }
 

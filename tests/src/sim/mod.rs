@@ -21,7 +21,8 @@
 //! [`play`] runs Docent's own: from one to four clients do everything at once, and compete for a lock,
 //! with faults of all kinds. At some time all faults end. Within three session timeouts everything
 //! must then be well again, and what was done and seen is compared with what the ensemble has agreed
-//! on. The program `docent-sim` plays thousands of seeds.
+//! on. In some worlds [servers lie](Fault::Lie): there nothing may panic or hang, and whoever is told the
+//! truth again is well. The program `docent-sim` plays thousands of seeds.
 //!
 //! What goes wrong is drawn first, as a numbered list, and each fault has its own source of chance:
 //! any of them can be left out, and the others stay the same. So a seed that fails can be
@@ -35,6 +36,7 @@ mod conduct;
 mod executor;
 mod failure;
 mod faults;
+mod lies;
 mod link;
 mod process;
 mod rng;

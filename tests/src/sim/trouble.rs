@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::check::{LOCK, first};
 use super::faults::Fault;
+use super::lies;
 use super::link::{Link, LinkId, Piece, To};
 use super::process::Exit;
 use super::rng::Rng;
@@ -75,6 +76,11 @@ impl World {
                 Some(format!(
                     "client {client} and member {member} are apart{time}"
                 ))
+            }
+            Fault::Lie => {
+                self.lied_to.borrow_mut().insert(client, rng.fork());
+                let time = self.later(Relief::Lie(client), rng);
+                Some(format!("client {client} gets wrong answers{time}"))
             }
             Fault::Duplicate => self.duplicate(client, member, rng),
             Fault::PauseClient | Fault::StarveTasks | Fault::StarveDriver => {
@@ -148,7 +154,7 @@ impl World {
             }
             Fault::Garbage => {
                 drop(links);
-                self.send(id, To::Client, &garbage(rng));
+                self.send(id, To::Client, &lies::garbage(rng));
                 "gets garbage".to_owned()
             }
             _ => {
@@ -326,6 +332,9 @@ impl World {
                     blocked.swap_remove(at);
                 }
             }
+            Relief::Lie(client) => {
+                self.lied_to.borrow_mut().remove(&client);
+            }
             Relief::Stall(id) => {
                 if let Some(link) = self.links.borrow_mut().get_mut(&id) {
                     link.stalled = false;
@@ -359,7 +368,7 @@ impl World {
     pub(super) fn heal(&self) {
         self.healed.set(true);
         self.note(&[0x4ea1], || "all faults end".to_owned());
-        let muted: Vec<_> = {
+        let spoilt: Vec<_> = {
             let mut links = self.links.borrow_mut();
             links.values_mut().for_each(|link| {
                 link.stalled = false;
@@ -367,10 +376,11 @@ impl World {
                 link.to_server.fuse = None;
                 link.to_client.fuse = None;
             });
-            let muted = links.iter().filter(|(_, link)| link.muted);
-            muted.map(|(id, _)| *id).collect()
+            let spoilt = links.iter().filter(|(_, link)| link.muted || link.lied);
+            spoilt.map(|(id, _)| *id).collect()
         };
-        muted.into_iter().for_each(|id| self.cut(id));
+        spoilt.into_iter().for_each(|id| self.cut(id));
+        self.lied_to.borrow_mut().clear();
         self.blocked.borrow_mut().clear();
         let clients = self.processes.borrow().len();
         for client in 0..clients {
@@ -423,25 +433,4 @@ fn set_fuse(link: &mut Link, to: To, fuse: usize) -> String {
         To::Server => format!("is cut after {fuse} more bytes of requests"),
         To::Client => format!("is cut after {fuse} more bytes of replies"),
     }
-}
-
-/// What no server sends, at the end of a frame.
-fn garbage(rng: &mut Rng) -> Vec<u8> {
-    match rng.below(4) {
-        0 => rng.next().to_be_bytes().to_vec(),
-        1 => b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
-        // An answer to nothing that was asked.
-        2 => reply(1_000_000, &[]),
-        // An event that is none.
-        _ => reply(-1, &[0; 3]),
-    }
-}
-
-fn reply(xid: i32, body: &[u8]) -> Vec<u8> {
-    let len = 16 + i32::try_from(body.len()).unwrap_or(0);
-    let mut frame = len.to_be_bytes().to_vec();
-    frame.extend(xid.to_be_bytes());
-    frame.extend([0; 12]);
-    frame.extend(body);
-    frame
 }

@@ -16,6 +16,7 @@ use docent_core::time::Instant;
 use super::check::Journal;
 use super::executor::Executor;
 use super::faults::{Counts, Fault, Plan};
+use super::lies;
 use super::link::{Link, LinkId, Piece, To};
 use super::process::Process;
 use super::rng::{Rng, mix};
@@ -54,6 +55,7 @@ pub(super) enum Event {
 pub(super) enum Relief {
     Stall(LinkId),
     Partition(usize, usize),
+    Lie(usize),
     Lag(usize),
     Pause(usize),
     Kill(usize),
@@ -121,6 +123,8 @@ pub(super) struct World {
     next_link: Cell<LinkId>,
     /// Which clients and members nothing gets through between.
     pub(super) blocked: RefCell<Vec<(usize, usize)>>,
+    /// Which clients get wrong answers, and what decides about them.
+    pub(super) lied_to: RefCell<BTreeMap<usize, Rng>>,
     pub(super) processes: RefCell<Vec<Process>>,
     pub(super) counts: RefCell<Counts>,
     /// The faults that had an effect.
@@ -171,6 +175,7 @@ impl World {
             links: RefCell::default(),
             next_link: Cell::new(0),
             blocked: RefCell::default(),
+            lied_to: RefCell::default(),
             processes: RefCell::default(),
             counts: RefCell::default(),
             injected: RefCell::default(),
@@ -487,6 +492,22 @@ impl World {
         }
     }
 
+    /// What is told a client when a member has this to say.
+    fn told(&self, id: LinkId, bytes: Vec<u8>) -> Vec<u8> {
+        let mut links = self.links.borrow_mut();
+        let Some(link) = links.get_mut(&id).filter(|_| !bytes.is_empty()) else {
+            return bytes;
+        };
+        let greets = !std::mem::replace(&mut link.greeted, true);
+        match self.lied_to.borrow_mut().get_mut(&link.client) {
+            None => bytes,
+            Some(rng) => {
+                link.lied = true;
+                lies::twist(&bytes, greets, &mut link.late, rng)
+            }
+        }
+    }
+
     /// Sends what members have to say.
     fn collect(&self) {
         loop {
@@ -500,7 +521,8 @@ impl World {
                 let id = links.iter().find(|(_, link)| link.conn == conn);
                 let Some((&id, _)) = id else { continue };
                 drop(links);
-                self.send(id, To::Client, &output.bytes);
+                let bytes = self.told(id, output.bytes);
+                self.send(id, To::Client, &bytes);
                 if output.closed {
                     self.close(id, To::Client);
                     self.links.borrow_mut().entry(id).and_modify(|link| {

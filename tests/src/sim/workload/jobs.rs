@@ -25,6 +25,8 @@ pub(in crate::sim) enum Job {
     Operate,
     /// Closes the client.
     Quit,
+    /// Asks for everything, of servers that lie.
+    Ask,
 }
 
 impl Job {
@@ -39,6 +41,7 @@ impl Job {
             Self::Secret => "secret",
             Self::Operate => "operate",
             Self::Quit => "quit",
+            Self::Ask => "ask",
         }
     }
 
@@ -55,6 +58,7 @@ impl Job {
             Self::Count | Self::Appear => usize::from(rng.once_in(3)),
             Self::Secret => usize::from(rng.once_in(4)),
             Self::Operate | Self::Quit => usize::from(rng.once_in(8)),
+            Self::Ask => 0,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the applications do: each client runs some tasks, which note what they do and see.
 
+mod ask;
 mod counters;
 mod jobs;
 mod locks;
@@ -62,6 +63,7 @@ impl<K: Kind> Task<K> {
             Job::Secret => world.executor.spawn(client, name, role, self.keep_secret()),
             Job::Operate => world.executor.spawn(client, name, role, self.operate()),
             Job::Quit => world.executor.spawn(client, name, role, self.quit()),
+            Job::Ask => world.executor.spawn(client, name, role, self.ask()),
             Job::Subscribe => world.executor.spawn(client, name, role, self.subscribe()),
             Job::Watch => world.executor.spawn(client, name, role, self.watch()),
         }
