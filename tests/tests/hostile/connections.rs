@@ -13,7 +13,7 @@ use docent_testing::peer::{
 use tokio::time;
 
 use crate::scripts::{
-    GOOD, Honest, PATIENCE, SESSION, TIMEOUT, builder, frame, good, many, within,
+    GOOD, Honest, PATIENCE, SESSION, TIMEOUT, builder, frame, good, many, within, without_time,
 };
 
 /// Short enough for tests to wait for its end.
@@ -191,8 +191,8 @@ async fn every_cause_of_a_loss_is_the_same_to_the_caller() {
         for how in [Cut::Fin, Cut::Rst] {
             for count in [0, 1, 5, 11] {
                 proxy.cut_after(flow, count, how);
-                let error = within(client.delete("/node", None)).await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+                let error = without_time(client.delete("/node", None)).await;
+                assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionLost);
                 assert!(!proxy.spare(flow), "{flow:?} {how:?} {count}");
                 connections += 1;
                 until_connections(&client, connections).await;

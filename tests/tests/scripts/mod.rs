@@ -9,16 +9,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::pin;
+use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use docent::{Backoff, Builder};
 use docent_testing::peer::{Body, Connection, Grant, Request, op};
-use tokio::time;
+use tokio::{task, time};
 
 pub const SESSION: i64 = 0x5e55_0000_0000_0001;
-/// Long, so that on a busy machine nothing is given up that a test does not mean to be.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+/// So long that within [`PATIENCE`] nobody pings and nothing is given up for silence: what a test waits
+/// for comes of what was received, or does not come.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 /// The data of every node of [`Honest`].
 pub const GOOD: &[u8] = b"good";
 
@@ -52,6 +54,19 @@ pub fn within<F: IntoFuture>(future: F) -> impl Future<Output = F::Output> {
         let done = future.await;
         done.unwrap_or_else(|_| panic!("{place}: this has not happened in {PATIENCE:?}"))
     }
+}
+
+/// Waits for a future while the clock stands still, so that it does not end by any time limit.
+pub async fn without_time<F: IntoFuture>(future: F) -> F::Output {
+    let (done, is_done) = mpsc::channel();
+    time::pause();
+    // While this runs a clock that was stopped does not go on by itself.
+    let halt = task::spawn_blocking(move || is_done.recv_timeout(PATIENCE).is_ok());
+    let output = future.await;
+    let _ = done.send(());
+    assert!(halt.await.unwrap(), "it took a time limit");
+    time::resume();
+    output
 }
 
 /// The future's result, if it has one without waiting.
