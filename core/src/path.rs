@@ -177,7 +177,7 @@ impl<'a> TryFrom<&'a str> for Path<'a> {
 }
 
 /// An owned, valid path: [`FixedPath`], or [`HeapPath`] where there is an allocator.
-pub trait PathBuf: AsRef<str> + Sized {
+pub trait PathBuf: AsRef<str> + Clone {
     /// The concatenation of `parts`; `None` if it is too long or not a valid path.
     fn try_from_parts(parts: &[&str]) -> Option<Self>;
 

@@ -8,12 +8,35 @@
 //! * Every future may be dropped at every await. What it created is then cleaned up.
 //! * A reply is dropped before the next call, so that a client with a single call can run them.
 
+mod election;
+#[cfg(feature = "alloc")]
+mod explain;
+mod guard;
+mod held;
 mod lock;
+mod names;
+mod observer;
 mod parents;
 mod place;
+mod queue;
 mod race;
 mod reaper;
+mod revocation;
+mod rw_lock;
+mod semaphore;
+mod several;
 
-pub use lock::{Guard, Lock};
+pub use election::{Candidate, Election, StepDown};
+#[cfg(feature = "alloc")]
+pub use explain::{Contender, Explanation};
+pub use guard::Guard;
+pub use held::Held;
+pub use lock::Lock;
+pub use names::{Names, RwNames};
+pub use observer::{Leader, Observer};
 pub use parents::create_parents;
 pub use reaper::reap;
+pub use revocation::{Revocations, revoke};
+pub use rw_lock::{ReadGuard, RwLock, Unchanged, WriteGuard};
+pub use semaphore::{Permits, Semaphore};
+pub use several::acquire_all;

@@ -5,15 +5,18 @@ use crate::error::{Code, Error};
 use crate::path::{Path, PathBuf};
 use crate::recipes::create_parents;
 use crate::recipes::reaper::{child, find};
-use crate::session::Status;
-use crate::wire::{Acl, Create, CreateMode, Exists, GetChildNames, Pick, PickChildNames};
+use crate::session::{End, Status};
+use crate::wire::{Acl, Create, CreateMode, Delete, Exists, GetChildNames, Pick, PickChildNames};
 
-/// The queue to stand in.
+/// How to stand in which queue.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Queue<'a> {
+pub(super) struct Entry<'a> {
     pub(super) path: Path<'a>,
-    /// What the name of every contender ends with, before its number.
-    pub(super) name: &'a str,
+    /// What the own node is called, before its number if it gets one.
+    pub(super) own: &'a str,
+    pub(super) mode: CreateMode,
+    /// See [`Names::ahead`](super::Names::ahead).
+    pub(super) ahead: &'a str,
     pub(super) data: &'a [u8],
     pub(super) acl: &'a [Acl<'a>],
 }
@@ -28,15 +31,15 @@ pub(super) struct Place<C: Client> {
 
 impl<C: Client> Place<C> {
     /// Joins the end of the queue.
-    pub(super) async fn join(client: &C, queue: &Queue<'_>) -> Result<Self, Error> {
+    pub(super) async fn join(client: &C, entry: &Entry<'_>) -> Result<Self, Error> {
         let (client, session, _) = client.session().await?;
-        let mut claim = client.claim(queue.path, queue.name).await?;
+        let mut claim = client.claim(entry.path, entry.own).await?;
         loop {
-            let made = match create(&client, queue, &mut claim).await {
+            let made = match create(&client, entry, &mut claim).await {
                 Ok(made) => Some(made),
                 // The root of a chroot cannot be made from within.
-                Err(Error::Server(Code::NoNode)) if !queue.path.is_root() => {
-                    create_parents(&client, queue.path, CreateMode::Container, queue.acl).await?;
+                Err(Error::Server(Code::NoNode)) if !entry.path.is_root() => {
+                    create_parents(&client, entry.path, CreateMode::Container, entry.acl).await?;
                     None
                 }
                 Err(Error::ConnectionLost) => look(&client, &mut claim).await?,
@@ -66,10 +69,10 @@ impl<C: Client> Place<C> {
 
     /// Waits until no contender is ahead. Returns the status before the look that found so: whatever
     /// befell the session since is not part of it. `None` means that the own node is gone.
-    pub(super) async fn turn(&self, queue: &Queue<'_>) -> Result<Option<Status>, Error> {
+    pub(super) async fn turn(&self, entry: &Entry<'_>) -> Result<Option<Status>, Error> {
         loop {
             let status = self.client.status();
-            let ahead = match self.stand(queue).await? {
+            let ahead = match self.look(entry).await? {
                 Standing::First => return Ok(Some(status)),
                 Standing::Gone => return Ok(None),
                 Standing::Behind(ahead) => ahead,
@@ -78,21 +81,18 @@ impl<C: Client> Place<C> {
         }
     }
 
-    /// Looks where the own node stands.
-    async fn stand(&self, queue: &Queue<'_>) -> Result<Standing<C::Path>, Error> {
-        let (own, suffix) = (self.claim.path().name(), queue.name);
+    /// Looks once. As [`turn`](Self::turn), except that `Behind` says who is ahead.
+    pub(super) async fn look(&self, entry: &Entry<'_>) -> Result<Standing<C::Path>, Error> {
+        let (own, suffixes) = (self.claim.path().name(), entry.ahead);
         let contenders = PickChildNames {
-            path: queue.path,
-            pick: Pick::Ahead {
-                own,
-                suffixes: suffix,
-            },
+            path: entry.path,
+            pick: Pick::Ahead { own, suffixes },
         };
         let names = match self.client.retry(contenders).await {
             Err(error) if error.is_no_node() => return Ok(Standing::Gone),
             names => names?,
         };
-        standing(names.iter(), own, suffix).try_map(|name| child(queue.path, name))
+        standing(names.iter(), own, suffixes).try_map(|name| child(entry.path, name))
     }
 
     /// Waits for a sign that `ahead` may be gone.
@@ -109,23 +109,51 @@ impl<C: Client> Place<C> {
             Err(error) => Err(error),
         }
     }
+
+    /// Gives the place up, and waits until the server agrees.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would have room for two places"
+    )]
+    pub(super) fn leave(self) -> impl Future<Output = Result<(), Error>> {
+        async move {
+            let delete = Delete {
+                path: self.claim.path(),
+                version: None,
+            };
+            match self.client.call(delete).await {
+                // With its session the node goes too.
+                Err(error) if !error.is_no_node() && !is_expiry(error) => Err(error),
+                _ => {
+                    self.claim.settle();
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+/// Whether the session of a request was over, be it that the client knew or that a server said so.
+pub(super) const fn is_expiry(error: Error) -> bool {
+    matches!(
+        error,
+        Error::NotSent(End::Expired) | Error::Server(Code::SessionExpired)
+    )
 }
 
 /// Creates the node; returns its owner and czxid.
 async fn create<C: Client>(
     client: &C,
-    queue: &Queue<'_>,
+    entry: &Entry<'_>,
     claim: &mut C::Claim,
 ) -> Result<(i64, i64), Error> {
-    let Queue { data, acl, .. } = *queue;
-    let created = client
-        .call(Create {
-            path: claim.path(),
-            data,
-            mode: CreateMode::EphemeralSequential,
-            acl,
-        })
-        .await?;
+    let node = Create {
+        path: claim.path(),
+        data: entry.data,
+        mode: entry.mode,
+        acl: entry.acl,
+    };
+    let created = client.call(node).await?;
     let stat = created.stat();
     claim.created(created.path())?;
     Ok((stat.ephemeral_owner, stat.czxid))
@@ -158,7 +186,7 @@ async fn look<C: Client>(client: &C, claim: &mut C::Claim) -> Result<Option<(i64
 
 /// Where an own node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing<T> {
+pub(super) enum Standing<T> {
     First,
     Behind(T),
     Gone,
