@@ -76,7 +76,7 @@
 //! | `Resources`, the rest | 752 | 1024 |
 //! | `Runner<Net>` | 28 | 56 |
 //! | the future of `Runner::run` | 488 | 840 |
-//! | the future of `Lock::acquire` | 416 | 576 |
+//! | the future of `Lock::acquire` | 432 | 600 |
 //! | `Guard` | 160 | 176 |
 //!
 //! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,

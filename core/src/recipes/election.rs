@@ -96,8 +96,8 @@ impl<C: Client, D: AsRef<[u8]>> Election<C, D> {
     ///
     /// # Cancel safety
     /// Dropping the future at any time gives the place, or the leadership, up.
-    pub async fn campaign(&self) -> Result<Guard<C>, Error> {
-        self.queue.acquire(self.names).await
+    pub fn campaign(&self) -> impl Future<Output = Result<Guard<C>, Error>> {
+        self.queue.acquire(self.names)
     }
 
     /// Leads again and again, as Curator's `LeaderSelector` does that requeues itself: waits to be the

@@ -79,8 +79,8 @@ impl<C: Client, D: AsRef<[u8]>> Lock<C, D> {
     ///
     /// # Cancel safety
     /// Dropping the future at any time gives the place in the queue, or the lock, back.
-    pub async fn acquire(&self) -> Result<Guard<C>, Error> {
-        self.queue.acquire(self.names).await
+    pub fn acquire(&self) -> impl Future<Output = Result<Guard<C>, Error>> {
+        self.queue.acquire(self.names)
     }
 
     /// Takes the lock if nobody has it or waits for it; `None` otherwise.

@@ -12,9 +12,10 @@ use crate::wire::{Acl, Create, CreateMode, Delete, Exists, GetChildNames, Pick, 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     pub(super) path: Path<'a>,
-    /// What the own node is called, before its number if it gets one.
+    /// What the own node is called.
     pub(super) own: &'a str,
-    pub(super) mode: CreateMode,
+    /// Whether the servers are to number it.
+    pub(super) sequential: bool,
     /// See [`Names::ahead`](super::Names::ahead).
     pub(super) ahead: &'a str,
     pub(super) data: &'a [u8],
@@ -150,7 +151,10 @@ async fn create<C: Client>(
     let node = Create {
         path: claim.path(),
         data: entry.data,
-        mode: entry.mode,
+        mode: match entry.sequential {
+            true => CreateMode::EphemeralSequential,
+            false => CreateMode::Ephemeral,
+        },
         acl: entry.acl,
     };
     let created = client.call(node).await?;

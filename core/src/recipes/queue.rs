@@ -8,7 +8,7 @@ use crate::path::{Path, PathBuf};
 use crate::recipes::guard::Guard;
 use crate::recipes::names::Names;
 use crate::recipes::place::{Entry, Place, Standing, is_expiry};
-use crate::wire::{Acl, CreateMode, Pick, PickChildNames};
+use crate::wire::{Acl, Pick, PickChildNames};
 
 #[derive(Clone)]
 pub(super) struct Queue<C: Client, D = &'static [u8]> {
@@ -58,7 +58,7 @@ impl<C: Client, D: AsRef<[u8]>> Queue<C, D> {
         Entry {
             path: self.path(),
             own: names.own,
-            mode: CreateMode::EphemeralSequential,
+            sequential: true,
             ahead: names.ahead,
             data: self.data.as_ref(),
             acl: self.acl,
@@ -71,14 +71,17 @@ impl<C: Client, D: AsRef<[u8]>> Queue<C, D> {
     }
 
     /// Joins the queue and waits for its front, over as many sessions as it takes.
-    pub(super) async fn acquire(&self, names: Names) -> Result<Guard<C>, Error> {
-        let entry = &self.entry(names);
-        loop {
-            match self.attempt(entry).await {
-                Ok(Some(guard)) => return Ok(guard),
-                Ok(None) => {}
-                Err(error) if self.goes_on(error) => {}
-                Err(error) => return Err(error),
+    // As an `async fn` it would keep its arguments, too.
+    pub(super) fn acquire(&self, names: Names) -> impl Future<Output = Result<Guard<C>, Error>> {
+        let entry = self.entry(names);
+        async move {
+            loop {
+                match self.attempt(&entry).await {
+                    Ok(Some(guard)) => return Ok(guard),
+                    Ok(None) => {}
+                    Err(error) if self.goes_on(error) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::recipes::guard::Guard;
 use crate::recipes::names::RwNames;
 use crate::recipes::place::{Entry, Place, Standing};
 use crate::recipes::queue::Queue;
-use crate::wire::{Acl, CreateMode};
+use crate::wire::Acl;
 
 /// A lock below a node that either one holds to write, or many hold to read.
 ///
@@ -134,7 +134,7 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
         };
         let entry = Entry {
             own: &name,
-            mode: CreateMode::Ephemeral,
+            sequential: false,
             ..self.queue.entry(self.names.read)
         };
         let place = match Place::join(&guard.place.client, &entry).await {
