@@ -16,11 +16,11 @@ use docent_core::wire::{
     Stat, Sync, Watchable, WhoAmI, check_acl,
 };
 
-use crate::Lock;
 use crate::builder::check_auth;
 use crate::error::Error;
 use crate::shared::Link;
 use crate::watch::{States, Watcher};
+use crate::{Election, Lock, RwLock, Semaphore};
 
 /// A ZooKeeper client: a session, and all sessions that follow it.
 ///
@@ -467,8 +467,44 @@ impl Client {
     /// # Errors
     /// [`Path`](ErrorKind::Path) if `path` is none.
     pub fn lock(&self, path: &str) -> Result<Lock, Error> {
-        let lock = Lock::new(self.handle.clone(), checked("lock", path)?);
-        lock.map_err(|kind| Error::new("lock", Some(path), kind))
+        self.recipe("lock", path, Lock::new)
+    }
+
+    /// The read/write lock at `path`.
+    ///
+    /// # Errors
+    /// [`Path`](ErrorKind::Path) if `path` is none.
+    pub fn rw_lock(&self, path: &str) -> Result<RwLock, Error> {
+        self.recipe("lock", path, RwLock::new)
+    }
+
+    /// The semaphore at `path`, of so many permits.
+    ///
+    /// # Errors
+    /// [`Path`](ErrorKind::Path) if `path` is none.
+    pub fn semaphore(&self, path: &str, permits: u32) -> Result<Semaphore, Error> {
+        self.recipe("semaphore", path, |handle, path| {
+            Semaphore::new(handle, path, permits)
+        })
+    }
+
+    /// The election at `path`, in which this client is known as `id`.
+    ///
+    /// # Errors
+    /// [`Path`](ErrorKind::Path) if `path` is none.
+    pub fn election(&self, path: &str, id: impl Into<Vec<u8>>) -> Result<Election, Error> {
+        let election = self.recipe("election", path, docent_core::recipes::Election::new)?;
+        Ok(election.with_id(id.into()))
+    }
+
+    fn recipe<T>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        new: impl FnOnce(Handle<Link>, Path<'_>) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        let recipe = new(self.handle.clone(), checked(operation, path)?);
+        recipe.map_err(|kind| Error::new(operation, Some(path), kind))
     }
 
     // ---- the session ----

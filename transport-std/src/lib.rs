@@ -181,10 +181,27 @@ use docent_core::handle::Handle;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[doc(inline)]
+pub use docent_core::recipes::{
+    Contender, Explanation, Names, Permits, RwNames, StepDown, Unchanged, acquire_all,
+};
+
 /// A [fair mutex](docent_core::recipes::Lock).
 pub type Lock<D = &'static [u8]> = docent_core::recipes::Lock<Handle<Link>, D>;
 /// A held [`Lock`].
 pub type Guard = docent_core::recipes::Guard<Handle<Link>>;
+/// A [read/write lock](docent_core::recipes::RwLock).
+pub type RwLock<D = &'static [u8]> = docent_core::recipes::RwLock<Handle<Link>, D>;
+/// An [`RwLock`] that is held to read.
+pub type ReadGuard = docent_core::recipes::ReadGuard<Handle<Link>>;
+/// An [`RwLock`] that is held to write.
+pub type WriteGuard = docent_core::recipes::WriteGuard<Handle<Link>>;
+/// A [semaphore](docent_core::recipes::Semaphore).
+pub type Semaphore<D = &'static [u8]> = docent_core::recipes::Semaphore<Handle<Link>, D>;
+/// A [leader election](docent_core::recipes::Election).
+pub type Election<D = Vec<u8>> = docent_core::recipes::Election<Handle<Link>, D>;
+/// [Who leads](docent_core::recipes::Leader) in an [`Election`].
+pub type Leader = docent_core::recipes::Leader<Handle<Link>>;
 
 /// Connects to the servers in `connect_string`, such as `zk1:2181,zk2,[::1]:2183/app`.
 ///
