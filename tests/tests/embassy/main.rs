@@ -5,6 +5,7 @@ mod clock;
 mod faults;
 mod hostile;
 mod memory;
+mod nameless;
 mod net;
 mod operations;
 mod sizes;

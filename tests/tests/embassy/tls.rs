@@ -8,8 +8,9 @@ use docent_core::client::Client as _;
 use docent_core::connect_string::HostPort;
 use docent_core::session::State;
 use docent_embassy::{
-    Buffers, Client, Dial, Identities, NoClock, Resources, Runner, Settings, Tls,
+    Buffers, Client, Dial, Identities, NoClock, Resources, Runner, SecureError, Settings, Tls,
 };
+use embassy_futures::block_on;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use p256::pkcs8::DecodePrivateKey as _;
 use rand_core::OsRng;
@@ -18,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
+use super::nameless::Nameless;
 use super::world::{Job, Pipe, Pipes, World, sleep};
 use super::{create, get};
 
@@ -264,4 +266,21 @@ fn what_a_certificate_of_no_authority_has_signed_is_refused() {
     let chain = [forged.chain(), vec![board.der().clone()]].concat();
     let config = server(chain, &forged, None);
     assert!(!is_served(config, trusting(&ours, "zk.example")));
+}
+
+#[test]
+fn a_server_that_does_not_say_who_it_is_is_refused() {
+    let room = |size| Vec::leak(vec![0; size]);
+    let identities = trusting(&authority(), "zk.example");
+    let mut dial: Tls<'_, _, _, NoClock> =
+        Tls::new(Nameless, OsRng, identities, room(16_640), room(2048));
+    let server = HostPort {
+        host: "zk.example",
+        port: 2281,
+    };
+    let refused = block_on(dial.dial(server)).err();
+    assert!(
+        matches!(refused, Some(SecureError::Unverified)),
+        "{refused:?}"
+    );
 }
