@@ -101,6 +101,10 @@ pub trait Client: Clone {
     /// The session's id, and until when no server can have ended it.
     fn lease(&self) -> (i64, Option<Instant>);
 
+    /// The last transaction that a reply has told of, and when the newest request that was answered
+    /// had been sent: what was agreed on before that, and applied by the server, has been told.
+    fn contact(&self) -> (i64, Instant);
+
     /// What the application calls this instant.
     fn time(&self, instant: Instant) -> Self::Time;
 

@@ -250,6 +250,10 @@ impl<H: Share> Client for Handle<H> {
             .with(|hub| (hub.session().id(), hub.session().lease()))
     }
 
+    fn contact(&self) -> (i64, Instant) {
+        self.shared.with(|hub| hub.session().contact())
+    }
+
     fn time(&self, instant: Instant) -> H::Time {
         self.shared.time(instant)
     }

@@ -8,6 +8,7 @@
 //! * Every future may be dropped at every await. What it created is then cleaned up.
 //! * A reply is dropped before the next call, so that a client with a single call can run them.
 
+pub mod cache;
 mod election;
 #[cfg(feature = "alloc")]
 mod explain;

@@ -251,6 +251,12 @@ impl Session {
             .then(|| self.acknowledged + self.timeout - self.config.margin(self.timeout))
     }
 
+    /// The last transaction that a reply has told of, and when the newest request that was answered
+    /// had been sent; before that, when the client began.
+    pub const fn contact(&self) -> (i64, Instant) {
+        (self.identity.zxid, self.acknowledged)
+    }
+
     /// The connection last asked for is open.
     pub fn handle_opened(&mut self, _now: Instant) {
         if let Phase::Dialing { deadline } = self.phase {
