@@ -11,6 +11,7 @@ use docent_core::hub::{
     Limits, Parts, Resources, Storage, Tx, Watches,
 };
 use docent_core::path::{HeapPath, PathBuf};
+use docent_core::recipes::cache::{Bounds, FixedStore, HeapStore, Store};
 use docent_core::session::{Action, Backoff, Config, Credentials, HostIndex, Session, Status};
 use docent_core::time::Instant;
 use docent_core::wire::{Credential, FrameReader, Step};
@@ -40,6 +41,14 @@ pub trait Kind: 'static {
     /// A frame as the hub takes it.
     fn frame(bytes: &[u8]) -> Frame<'_, Self::Storage>;
 
+    /// Where a cache keeps its nodes.
+    type Shelf: Store;
+
+    /// Room for the nodes of a cache, within `bounds` unless it is of a fixed size.
+    fn shelf(bounds: Bounds) -> Self::Shelf;
+
+    /// Whether there is little room for nodes, whatever the bounds.
+    const IS_BOUNDED: bool;
     /// The longest reply that a driver can keep.
     const MAX_REPLY: usize;
     /// How many tasks of the application may use a client at a time.
@@ -74,6 +83,13 @@ impl Kind for OnHeap {
         bytes.to_vec().into()
     }
 
+    type Shelf = HeapStore;
+
+    fn shelf(bounds: Bounds) -> HeapStore {
+        HeapStore::new(bounds)
+    }
+
+    const IS_BOUNDED: bool = false;
     const MAX_REPLY: usize = usize::MAX;
     const TASKS: usize = usize::MAX;
 }
@@ -107,6 +123,13 @@ impl<const CALLS: usize, const ROOM: usize> Kind for OnBoard<CALLS, ROOM> {
         bytes
     }
 
+    type Shelf = FixedStore<6, 64, 24>;
+
+    fn shelf(_: Bounds) -> Self::Shelf {
+        FixedStore::new()
+    }
+
+    const IS_BOUNDED: bool = true;
     // Beside the length of a frame.
     const MAX_REPLY: usize = ROOM.saturating_sub(4);
     // More would keep each other awake.

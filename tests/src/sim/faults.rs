@@ -197,6 +197,7 @@ impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut plan = Self::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
         let clients = 0..plan.clients;
+        plan.work.add_caches(&mut Rng::new(mix(seed ^ 0xcac4e)));
         plan.sizes = clients.map(|client| Size::of(seed, client)).collect();
         if seed % 8 == 6 {
             plan.deceive();

@@ -1,5 +1,6 @@
 //! What was done and seen, and whether it agrees with what the ensemble has agreed on.
 
+mod caches;
 mod counters;
 mod history;
 mod locks;
@@ -9,6 +10,7 @@ mod subscriptions;
 mod watches;
 mod writes;
 
+pub(super) use self::caches::{Followed, Look, Seen};
 pub(super) use self::counters::{COUNTER, Count, Numbered, number};
 pub(super) use self::locks::{Held, first};
 pub(super) use self::presence::ephemerals;
@@ -42,6 +44,7 @@ pub(super) struct Journal {
     pub(super) reads: Vec<Read>,
     pub(super) watches: Vec<Watch>,
     pub(super) subscriptions: Vec<Subscription>,
+    pub(super) caches: Vec<Followed>,
     pub(super) held: Held,
     pub(super) count: Count,
     pub(super) numbered: Vec<Numbered>,
@@ -63,6 +66,10 @@ impl Journal {
         let its = self.subscriptions.iter_mut();
         for watch in its.filter(|watch| watch.client == client && watch.end == End::Open) {
             watch.end = End::Dropped;
+        }
+        let its = self.caches.iter_mut();
+        for cache in its.filter(|cache| cache.client == client) {
+            cache.dropped = true;
         }
     }
 
@@ -94,6 +101,7 @@ pub(super) fn check(world: &World, connections: &[u32]) {
         .chain(reads::check(&journal, &history))
         .chain(watches::check(&journal, &history, settled, &is_excused))
         .chain(subscriptions::check(&journal, &history, settled))
+        .chain(caches::check(&journal, &history, &ensemble, settled))
         .chain(counters::check(&journal, &ensemble, world.plan.work.base))
         .chain(counters::check_numbers(&journal, &history))
         .chain(presence::check(&ensemble))

@@ -15,6 +15,8 @@ pub(in crate::sim) enum Job {
     Watch,
     /// Sets watches that last.
     Subscribe,
+    /// Follows caches.
+    Cache,
     /// Counts, and has nodes numbered.
     Count,
     /// Has ephemerals.
@@ -36,6 +38,7 @@ impl Job {
             Self::Write => "write",
             Self::Watch => "watch",
             Self::Subscribe => "subscribe",
+            Self::Cache => "cache",
             Self::Count => "count",
             Self::Appear => "appear",
             Self::Secret => "secret",
@@ -47,7 +50,7 @@ impl Job {
 
     /// Whether it ends once all faults have ended.
     pub(in crate::sim) const fn is_finite(self) -> bool {
-        !matches!(self, Self::Watch | Self::Subscribe)
+        !matches!(self, Self::Watch | Self::Subscribe | Self::Cache)
     }
 
     /// How many tasks of it a client has.
@@ -55,6 +58,8 @@ impl Job {
         match self {
             Self::Watch if rng.once_in(30) => CROWD,
             Self::Lock | Self::Write | Self::Watch | Self::Subscribe => rng.index(3),
+            // Drawn apart, as all that was drawn before there were caches stays as it is.
+            Self::Cache => 0,
             Self::Count | Self::Appear => usize::from(rng.once_in(3)),
             Self::Secret => usize::from(rng.once_in(4)),
             Self::Operate | Self::Quit => usize::from(rng.once_in(8)),
@@ -120,6 +125,15 @@ impl Work {
             jobs,
             base: ["", "/app"][rng.index(2)],
             confined: 1 + rng.index(2),
+        }
+    }
+
+    /// Adds caches to every third seed, ahead of all else.
+    pub(in crate::sim) fn add_caches(&mut self, rng: &mut Rng) {
+        if rng.once_in(3) {
+            let count = 1 + rng.index(2);
+            let caches = std::iter::repeat_n(Job::Cache, count);
+            self.jobs.splice(..0, caches);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the applications do: each client runs some tasks, which note what they do and see.
 
 mod ask;
+mod caches;
 mod counters;
 mod jobs;
 mod locks;
@@ -65,6 +66,7 @@ impl<K: Kind> Task<K> {
             Job::Quit => world.executor.spawn(client, name, role, self.quit()),
             Job::Ask => world.executor.spawn(client, name, role, self.ask()),
             Job::Subscribe => world.executor.spawn(client, name, role, self.subscribe()),
+            Job::Cache => world.executor.spawn(client, name, role, self.cache()),
             Job::Watch => world.executor.spawn(client, name, role, self.watch()),
         }
     }
