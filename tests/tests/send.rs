@@ -9,9 +9,9 @@ use docent::core::client::{Claim, Client as _};
 use docent::core::handle::{Handle, Reply};
 use docent::core::wire::{AddWatchMode, Exists, GetChildNames, GetData};
 use docent::{
-    Acl, Acls, Builder, Children, Client, ConnectError, CreateMode, Credentials, Data, Error,
-    Guard, Identities, Link, Lock, MultiReply, Op, Path, Paths, ReadOp, Reconfig, States, Status,
-    Watcher,
+    Acl, Acls, Builder, Children, Client, ConnectError, CreateMode, Credentials, Data, Election,
+    Error, Guard, Identities, Link, Lock, MultiReply, Op, Path, Paths, ReadGuard, ReadOp, Reconfig,
+    RwLock, Semaphore, States, Status, Watcher, WriteGuard,
 };
 use docent_testing::peer::Peer;
 use scripts::{Honest, builder, within};
@@ -26,6 +26,9 @@ fn values_go_from_thread_to_thread() {
     is_handle::<Client>();
     is_handle::<Builder>();
     is_handle::<Lock>();
+    is_handle::<RwLock>();
+    is_handle::<Semaphore>();
+    is_handle::<Election>();
     is_handle::<Handle<Link>>();
     is_handle::<Credentials>();
     is_handle::<Status>();
@@ -135,6 +138,26 @@ fn futures_of_locks_and_watchers_go_from_thread_to_thread() {
         claim.settle();
     }
     let _: fn(&Lock) = lock;
+    fn recipes(lock: &Lock, rw_lock: &RwLock, semaphore: &Semaphore, election: &Election) {
+        send(&lock.try_acquire());
+        send(&lock.explain());
+        send(&rw_lock.read());
+        send(&rw_lock.try_write());
+        send(&semaphore.acquire());
+        send(&semaphore.acquire_many::<Vec<_>>(2));
+        send(&semaphore.try_acquire());
+        send(&election.campaign());
+        send(&election.candidate().changed());
+        send(&election.observe().next());
+    }
+    let _: fn(&Lock, &RwLock, &Semaphore, &Election) = recipes;
+    fn guards(lock: &RwLock, reader: ReadGuard, writer: WriteGuard) {
+        send(&reader.run(async {}));
+        send(&reader.revocations().next());
+        send(&lock.try_upgrade(reader));
+        send(&lock.downgrade(writer));
+    }
+    let _: fn(&RwLock, ReadGuard, WriteGuard) = guards;
     let _: fn(&Guard) = lost;
     let _: fn(Guard) = release;
     let _: fn(&mut Watcher) = changed;

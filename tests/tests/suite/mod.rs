@@ -7,8 +7,10 @@
     reason = "no test file uses all of it, and none exports it"
 )]
 
+mod elections;
 mod locks;
 mod nodes;
+mod recipes;
 mod sessions;
 mod watches;
 
@@ -21,14 +23,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use docent::{Backoff, Builder, Client, Code, Error, ErrorKind, Status};
-use docent_testing::peer::{Body, op};
+use docent_testing::peer::{Body, Proxy, op};
 use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time;
 
+pub use elections::*;
 pub use locks::*;
 pub use nodes::*;
+pub use recipes::*;
 pub use sessions::*;
 pub use watches::*;
 
@@ -102,6 +106,23 @@ macro_rules! tests {
             a_waiter_whose_session_expires_waits_on
             a_lock_ignores_strangers_among_its_children
             nodes_of_a_lock_carry_its_data_and_access_list
+            // other recipes
+            a_lock_is_tried_without_waiting
+            several_locks_are_acquired_in_one_order
+            a_holder_is_asked_to_give_up
+            work_stops_with_the_lock
+            a_queue_explains_itself
+            readers_share_and_writers_do_not
+            a_reader_waits_for_the_writer_ahead
+            a_writer_goes_on_reading
+            a_reader_writes_only_if_it_is_alone
+            a_semaphore_has_so_many_leases
+            leases_are_taken_together
+            the_number_of_permits_may_be_shared
+            one_leads_after_the_other
+            all_see_who_leads
+            a_candidate_keeps_its_place
+            a_leader_works_until_it_breaks
         }
     };
     ($run:path: $($test:ident)*) => {
@@ -151,6 +172,14 @@ impl Realm {
     /// A client of the servers as they are.
     pub async fn outside(&self) -> Client {
         builder(&self.servers).connect().await.unwrap()
+    }
+
+    /// A client whose connections to the first of the servers can be cut.
+    pub async fn client_behind_a_proxy(&self) -> (Client, Proxy) {
+        let server = self.servers.split(',').next().unwrap_or_default();
+        let proxy = Proxy::start(server.parse().unwrap()).await;
+        let client = builder(&format!("{}{}", proxy.addr(), self.root));
+        (client.connect().await.unwrap(), proxy)
     }
 
     /// The servers' connect string.
