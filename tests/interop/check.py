@@ -32,8 +32,18 @@ import uuid
 from kazoo.client import KazooClient
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KINDS = ("docent", "curator", "kazoo")
-RECIPES = ("lock",)
+ALL, BOTH = ("docent", "curator", "kazoo"), ("docent", "kazoo")
+RECIPES = {
+    # With Curator's names, which kazoo is made to use.
+    "lock": ALL,
+    "read-write": ALL,
+    "leader": ALL,
+    # With kazoo's names.
+    "kazoo-lock": BOTH,
+    "kazoo-read-write": BOTH,
+    # Each with its own names, and an eye on the other's.
+    "mixed-lock": BOTH,
+}
 SECTIONS = 30
 PATIENCE = 60  # seconds
 # Long enough for a busy machine to keep it, and short for those that are killed.
@@ -69,6 +79,8 @@ class Contest:
     def __init__(self, zk, commands, servers, recipe):
         root = f"/interop-{uuid.uuid4().hex}"
         self.zk = zk
+        self.commands = commands
+        self.servers = servers
         self.recipe = recipe
         self.path, self.judge = root + "/path", root + "/judge"
         self.lines = queue.Queue()
@@ -78,16 +90,16 @@ class Contest:
         zk.ensure_path(self.judge + "/inside")
         zk.create(self.judge + "/counter", b"0")
         self.contenders = []
-        for kind in KINDS:
-            start = lambda name, *rest: self.start(commands[kind], servers, f"{kind}-{name}", *rest)
-            start("1", SECTIONS, SESSION)
-            start("2", SECTIONS, SESSION)
+        for number, kind in enumerate(RECIPES[recipe]):
+            self.start(kind, "1", SECTIONS, SESSION)
+            self.start(kind, "2", SECTIONS, SESSION)
             # Another number for each, so that readers and writers are killed.
-            start("killed", 2 + KINDS.index(kind), SHORT_SESSION, "stay")
+            self.start(kind, "killed", 2 + number, SHORT_SESSION, "stay")
 
-    def start(self, command, servers, name, *rest):
-        arguments = [servers, self.recipe, self.path, self.judge, name, *map(str, rest)]
-        self.contenders.append(Contender(command, name, arguments, self.lines))
+    def start(self, kind, name, sections, session, *stay):
+        name = f"{kind}-{name}"
+        what = [self.servers, self.recipe, self.path, self.judge, name, str(sections), str(session)]
+        self.contenders.append(Contender(self.commands[kind], name, what + list(stay), self.lines))
 
     def hear(self):
         try:

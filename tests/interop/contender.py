@@ -4,12 +4,17 @@ import sys
 import time
 
 from kazoo.client import KazooClient
-from kazoo.recipe.lock import Lock
+from kazoo.recipe.lock import Lock, ReadLock, WriteLock
 
 
 def named(own, excluded):
     """A lock whose nodes have Curator's names: Curator would not wait for those that kazoo gives."""
     return type("Named", (Lock,), {"_NODE_NAME": own, "_EXCLUDE_NAMES": excluded})
+
+
+def mixed(zk, path, name):
+    """A lock whose nodes have kazoo's names, but which waits for those of Curator's, too."""
+    return zk.Lock(path, name, extra_lock_patterns=["lock-"])
 
 
 MUTEX = named("-lock-", ["-lock-"])
@@ -38,6 +43,9 @@ def recipe(kind, zk, path, name):
         "lock": lambda alone: under(MUTEX),
         "read-write": lambda alone: under(WRITE if alone else READ),
         "leader": lambda alone: lead,
+        "kazoo-lock": lambda alone: under(Lock),
+        "kazoo-read-write": lambda alone: under(WriteLock if alone else ReadLock),
+        "mixed-lock": lambda alone: under(mixed),
     }[kind]
 
 
@@ -88,7 +96,7 @@ def main():
 
     writes, longest = 0, 0
     for section in range(1, sections + 1):
-        alone = kind != "read-write" or section % 2 == 0
+        alone = not kind.endswith("read-write") or section % 2 == 0
         asked = time.monotonic()
 
         def inside(node):

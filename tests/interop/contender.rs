@@ -7,7 +7,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use docent::core::wire::SetData;
-use docent::{Client, CreateMode, Guard, Lock, Op, Path};
+use docent::{Client, CreateMode, Election, Guard, Lock, Names, Op, Path, RwLock, RwNames};
+
+/// Curator's names, and an eye on kazoo's.
+const MIXED: Names = Names {
+    own: "lock-",
+    ahead: "lock-/__lock__",
+};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -40,26 +46,56 @@ impl Task {
 
     /// Whether nobody else may be inside the section.
     fn is_alone(&self, section: u32) -> bool {
-        self.recipe != "read-write" || section.is_multiple_of(2)
+        !self.recipe.ends_with("read-write") || section.is_multiple_of(2)
     }
 }
 
+/// How others are kept out.
 enum Recipe {
     Lock(Lock),
+    ReadWrite(RwLock),
+    Leader(Election),
 }
 
 impl Recipe {
     fn new(client: &Client, task: &Task) -> Result<Self> {
-        match &*task.recipe {
-            "lock" => Ok(Self::Lock(client.lock(&task.path)?)),
-            other => Err(format!("no recipe {other}").into()),
-        }
+        let (recipe, path) = (&*task.recipe, &*task.path);
+        Ok(match recipe {
+            "lock" => Self::Lock(client.lock(path)?),
+            "read-write" => Self::ReadWrite(client.rw_lock(path)?),
+            "leader" => Self::Leader(client.election(path, task.name.clone())?),
+            "kazoo-lock" => Self::Lock(client.lock(path)?.with_names(Names::KAZOO)),
+            "kazoo-read-write" => Self::ReadWrite(client.rw_lock(path)?.with_names(RwNames::KAZOO)),
+            "mixed-lock" => Self::Lock(client.lock(path)?.with_names(MIXED)),
+            other => return Err(format!("no recipe {other}").into()),
+        })
     }
 
-    async fn acquire(&self, _alone: bool) -> Result<Guard> {
+    /// Waits until nobody else is inside, or only readers, and gives that back after the section.
+    async fn enter(&self, alone: bool, section: impl AsyncFnOnce(&Guard) -> Result) -> Result {
         match self {
-            Self::Lock(lock) => Ok(lock.acquire().await?),
+            Self::Lock(lock) => {
+                let guard = lock.acquire().await?;
+                section(&guard).await?;
+                guard.release().await?;
+            }
+            Self::ReadWrite(lock) if alone => {
+                let guard = lock.write().await?;
+                section(&guard).await?;
+                guard.release().await?;
+            }
+            Self::ReadWrite(lock) => {
+                let guard = lock.read().await?;
+                section(&guard).await?;
+                guard.release().await?;
+            }
+            Self::Leader(election) => {
+                let guard = election.campaign().await?;
+                section(&guard).await?;
+                guard.release().await?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -137,16 +173,17 @@ async fn main() -> Result {
     for section in 1..=task.sections {
         let alone = task.is_alone(section);
         let asked = Instant::now();
-        let guard = recipe.acquire(alone).await?;
-        longest = longest.max(asked.elapsed());
-        let count = judge.enter(alone).await?;
-        if task.stays && section == task.sections {
-            println!("stays {writes}");
-            pending::<()>().await;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        judge.leave(alone, count, &guard).await?;
-        guard.release().await?;
+        let inside = async |guard: &Guard| {
+            longest = longest.max(asked.elapsed());
+            let count = judge.enter(alone).await?;
+            if task.stays && section == task.sections {
+                println!("stays {writes}");
+                pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            judge.leave(alone, count, guard).await
+        };
+        recipe.enter(alone, inside).await?;
         writes += u32::from(alone);
     }
     println!("done {writes} {}", longest.as_millis());

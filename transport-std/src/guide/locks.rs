@@ -30,8 +30,17 @@
 //! | reentrant, bound to a thread | neither: a second `acquire` waits for the first guard |
 //!
 //! The nodes are laid out as Curator does it, so that processes with Curator, or with the Go client,
-//! and processes with Docent exclude each other at one path. The lock of kazoo has another layout: it
-//! does not see the others, nor they it.
+//! and processes with Docent exclude each other at one path. kazoo gives its nodes other names: its
+//! locks do not see the others, nor they them. Where it competes, too, there are three ways:
+//!
+//! | who competes | Docent | kazoo |
+//! |---|---|---|
+//! | all | as it is | a subclass of `Lock` with `_NODE_NAME = "-lock-"` and `_EXCLUDE_NAMES = ["-lock-"]` |
+//! | Docent and kazoo | [`Names::KAZOO`](docent_core::recipes::Names::KAZOO) | as it is |
+//! | Docent and kazoo | `Names { own: "lock-", ahead: "lock-/__lock__" }` | `extra_lock_patterns=["lock-"]` |
+//!
+//! kazoo creates the path of a lock once. If a container is there, which servers delete when it is
+//! empty, its next `acquire` with the same lock fails; a persistent node stays.
 //!
 //! # Waiting
 //!
