@@ -1,7 +1,8 @@
 //! Docent, as a subject.
 
-use ::docent::Client;
+use ::docent::{Client, Lock};
 
+use crate::hand_offs::Contender;
 use crate::session::Session;
 use crate::wire::PATH;
 
@@ -21,5 +22,22 @@ impl Session for Docent {
     async fn close(self) -> anyhow::Result<()> {
         self.0.close().await;
         Ok(())
+    }
+}
+
+/// A lock of Docent.
+pub(crate) struct DocentLock(Lock);
+
+impl Contender for DocentLock {
+    async fn connect(address: &str, path: &str) -> anyhow::Result<Self> {
+        let client = ::docent::builder(address).connect().await?;
+        client.ensure(path).await?;
+        Ok(Self(client.lock(path)?))
+    }
+
+    async fn turn(&self, inside: impl FnOnce() + Send) -> anyhow::Result<()> {
+        let guard = self.0.acquire().await?;
+        inside();
+        Ok(guard.release().await?)
     }
 }

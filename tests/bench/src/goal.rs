@@ -51,7 +51,31 @@ fn of_scenario(docent: &Measured<'_>) -> Vec<Option<Goal>> {
         Scenario::Reads { window: 1, .. } => one_outstanding(docent),
         Scenario::Reads { .. } => many_outstanding(docent),
         Scenario::Idle { .. } => idle(docent),
+        Scenario::HandOffs { contenders: 1, .. } => vec![Goal::new(
+            "1 contender: requests per acquisition and release",
+            // The hundredth is for pings.
+            3.01,
+            docent.value(metric::REQUESTS),
+        )],
+        Scenario::HandOffs { .. } => contended(docent),
     }
+}
+
+fn contended(docent: &Measured<'_>) -> Vec<Option<Goal>> {
+    let own = docent.best(metric::OPS, |client| client == DOCENT.client);
+    let other = docent.best(metric::OPS, |client| client != DOCENT.client);
+    vec![
+        Goal::new(
+            "8 contenders: the best other's hand-offs, multiple of Docent's",
+            1.0,
+            other.zip(own).map(|(other, own)| other / own),
+        ),
+        Goal::new(
+            "8 contenders: watch events per hand-off",
+            1.01,
+            docent.value(metric::EVENTS),
+        ),
+    ]
 }
 
 fn many_outstanding(docent: &Measured<'_>) -> Vec<Option<Goal>> {
@@ -133,6 +157,15 @@ struct Measured<'a> {
 impl Measured<'_> {
     fn value(&self, metric: &str) -> Option<f64> {
         Some(self.report.spread(self.scenario, DOCENT, metric)?.median)
+    }
+
+    /// The highest median of some clients, in any runtime.
+    fn best(&self, metric: &str, of: impl Fn(Client) -> bool) -> Option<f64> {
+        let subjects = self.report.subjects(self.scenario).into_iter();
+        let spreads = subjects
+            .filter(|subject| of(subject.client))
+            .filter_map(|subject| self.report.spread(self.scenario, subject, metric));
+        spreads.map(|spread| spread.median).reduce(f64::max)
     }
 
     fn ratio(&self, to: Client, metric: &str) -> Option<f64> {

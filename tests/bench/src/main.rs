@@ -6,9 +6,11 @@
 #[cfg(feature = "docent")]
 mod docent;
 mod goal;
+mod hand_offs;
 mod heap;
 mod idle;
 mod metric;
+mod packets;
 mod peer;
 mod plan;
 mod process;
@@ -29,8 +31,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use tokio::runtime::Builder;
 
+use crate::hand_offs::Contender;
 use crate::metric::Metrics;
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerLock};
 use crate::plan::{Client, Plan, Runtime, Scenario};
 use crate::raw::Raw;
 use crate::reads::{Batch, Tasks};
@@ -60,6 +63,7 @@ fn play_part() -> anyhow::Result<()> {
         ["serve", terms] => server::serve(serde_json::from_str(terms)?),
         ["client", plan] => print_metrics(serde_json::from_str(plan)?),
         ["run", ref options @ ..] => runner::run(&runner::Options::parse(options)?),
+        ["hand-offs", ref options @ ..] => runner::run_hand_offs(&runner::Options::parse(options)?),
         _ => bail!("start tests/bench/run instead"),
     }
 }
@@ -83,10 +87,11 @@ async fn carry_out(plan: Plan) -> anyhow::Result<Metrics> {
     match plan.subject.client {
         Client::Raw => measure_raw(&plan).await,
         #[cfg(feature = "docent")]
-        Client::Docent => measure_session::<docent::Docent>(&plan).await,
+        Client::Docent => measure_library::<docent::Docent, docent::DocentLock>(&plan).await,
         #[cfg(not(feature = "docent"))]
         Client::Docent => bail!("built without the feature `docent`"),
-        Client::Peer => measure_session::<Peer>(&plan).await,
+        Client::Peer => measure_library::<Peer, PeerLock>(&plan).await,
+        Client::Curator => bail!("that is a program of its own"),
     }
 }
 
@@ -98,7 +103,7 @@ async fn measure_raw(plan: &Plan) -> anyhow::Result<Metrics> {
         measure,
     } = plan.scenario
     else {
-        bail!("the raw floor has no sessions to keep idle");
+        bail!("the raw floor has no sessions, and no lock");
     };
     let batch = Batch {
         operations: 0,
@@ -109,7 +114,7 @@ async fn measure_raw(plan: &Plan) -> anyhow::Result<Metrics> {
     reads::measure(&mut raw, batch, warm_up, measure).await
 }
 
-async fn measure_session<S: Session>(plan: &Plan) -> anyhow::Result<Metrics> {
+async fn measure_library<S: Session, L: Contender>(plan: &Plan) -> anyhow::Result<Metrics> {
     match plan.scenario {
         Scenario::Reads {
             window,
@@ -131,5 +136,10 @@ async fn measure_session<S: Session>(plan: &Plan) -> anyhow::Result<Metrics> {
         Scenario::Idle { sessions, hold } => {
             idle::measure::<S>(&plan.address, sessions, hold).await
         }
+        Scenario::HandOffs {
+            contenders,
+            warm_up,
+            measure,
+        } => hand_offs::measure::<L>(&plan.address, contenders, warm_up, measure).await,
     }
 }

@@ -16,6 +16,8 @@ pub(crate) const RECEIVES: &str = "receives_per_operation";
 pub(crate) const POLLS: &str = "epoll_waits_per_operation";
 pub(crate) const WAKES: &str = "writes_to_wake_per_operation";
 pub(crate) const SWITCHES: &str = "context_switches_per_operation";
+pub(crate) const REQUESTS: &str = "requests_per_operation";
+pub(crate) const EVENTS: &str = "watch_events_per_operation";
 
 pub(crate) const RSS_EACH: &str = "rss_kib_per_session";
 pub(crate) const HEAP_EACH: &str = "heap_kib_per_session";

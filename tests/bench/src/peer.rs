@@ -1,7 +1,8 @@
 //! `zookeeper-client`, the nearest Rust peer, as a subject.
 
-use zookeeper_client::Client;
+use zookeeper_client::{Acls, Client, CreateMode, LockPrefix};
 
+use crate::hand_offs::Contender;
 use crate::session::Session;
 use crate::wire::PATH;
 
@@ -21,6 +22,33 @@ impl Session for Peer {
 
     // It has no call for that: the last handle closes.
     async fn close(self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// A client that locks as Curator does.
+pub(crate) struct PeerLock {
+    client: Client,
+    path: String,
+}
+
+impl Contender for PeerLock {
+    async fn connect(address: &str, path: &str) -> anyhow::Result<Self> {
+        let client = Client::connect(address).await?;
+        let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        client.mkdir(path, &open).await?;
+        Ok(Self {
+            client,
+            path: path.to_owned(),
+        })
+    }
+
+    // Dropping the lock deletes its node in the background; there is nothing to wait for.
+    async fn turn(&self, inside: impl FnOnce() + Send) -> anyhow::Result<()> {
+        let prefix = LockPrefix::new_curator(&self.path, "lock-")?;
+        let held = self.client.lock(prefix, b"", Acls::anyone_all()).await?;
+        inside();
+        drop(held);
         Ok(())
     }
 }

@@ -16,9 +16,11 @@ pub(crate) enum Client {
     /// The nearest peer, `zookeeper-client`.
     #[serde(rename = "zookeeper-client")]
     Peer,
+    /// Apache Curator, in a JVM.
+    Curator,
 }
 
-/// The flavour of tokio runtime.
+/// The flavour of tokio runtime. Curator has threads of its own, as many as it likes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Runtime {
@@ -39,10 +41,11 @@ impl fmt::Display for Subject {
             Client::Raw => "raw",
             Client::Docent => "docent",
             Client::Peer => "zookeeper-client",
+            Client::Curator => "curator",
         })?;
-        f.write_str(match self.runtime {
-            Runtime::Current => "",
-            Runtime::Multi => "-mt",
+        f.write_str(match (self.client, self.runtime) {
+            (Client::Curator, _) | (_, Runtime::Current) => "",
+            (_, Runtime::Multi) => "-mt",
         })
     }
 }
@@ -61,6 +64,12 @@ pub(crate) enum Scenario {
     },
     /// Sessions that do nothing but ping.
     Idle { sessions: usize, hold: Duration },
+    /// A lock that so many sessions take in turn.
+    HandOffs {
+        contenders: usize,
+        warm_up: Duration,
+        measure: Duration,
+    },
 }
 
 /// One process: who, what and against which server.
@@ -68,7 +77,7 @@ pub(crate) enum Scenario {
 pub(crate) struct Plan {
     pub(crate) subject: Subject,
     pub(crate) scenario: Scenario,
-    /// `host:port` of the null server.
+    /// `host:port` of the server.
     pub(crate) address: String,
     /// The core to stay on; any, if there is none.
     pub(crate) core: Option<usize>,

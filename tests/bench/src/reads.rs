@@ -70,7 +70,8 @@ async fn warm(reader: &mut impl Reader, batch: Batch, duration: Duration) -> any
     }
 }
 
-fn add_latencies(metrics: &mut Metrics, mut samples: Samples) {
+/// Adds percentiles of what was sampled.
+pub(crate) fn add_latencies(metrics: &mut Metrics, mut samples: Samples) {
     samples.sort_unstable();
     for (name, percent) in [(metric::P50, 50), (metric::P99, 99)] {
         let rank = samples.len() * percent / 100;

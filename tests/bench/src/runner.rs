@@ -7,7 +7,7 @@
 //! lowest, hence the ratios the strictest. Multi-threaded subjects have all the cores.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
@@ -24,6 +24,8 @@ use crate::table;
 /// Sessions of the idle scenario, and how often they have to ping: at least each second.
 const IDLE_SESSIONS: usize = 1000;
 const IDLE_TIMEOUT_MS: i32 = 3_000;
+/// Contenders for a lock that goes from hand to hand, and for one that nobody else wants.
+const CONTENDERS: [usize; 2] = [8, 1];
 /// Long enough for pings not to disturb the reads.
 const READ_TIMEOUT_MS: i32 = 40_000;
 
@@ -34,6 +36,10 @@ pub(crate) struct Options {
     /// Let the scheduler place all processes.
     spread: bool,
     json: PathBuf,
+    /// `host:port` of a real server, for what needs one.
+    server: String,
+    /// The class path with which Java finds the Curator subject.
+    classes: String,
     /// Where criterion keeps its estimates, when it has run.
     criterion: Option<PathBuf>,
 }
@@ -53,6 +59,8 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--spread" => options.spread = true,
                 "--json" => options.json = value()?.into(),
+                "--server" => options.server = value()?.to_string(),
+                "--classes" => options.classes = value()?.to_string(),
                 "--criterion" => options.criterion = Some(value()?.into()),
                 other => bail!("unknown option {other}"),
             }
@@ -73,12 +81,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     report.add_codec(options.criterion.as_deref())?;
     schedule.measure_reads(&mut report)?;
     schedule.measure_idle(&mut report)?;
-    print!("{}", table::markdown(&report));
-    fs::write(
-        &options.json,
-        serde_json::to_string_pretty(&report.to_json())?,
-    )
-    .with_context(|| format!("cannot write {}", options.json.display()))
+    publish(&report, &options.json)
+}
+
+/// Measures how fast a lock goes from hand to hand on a real server.
+pub(crate) fn run_hand_offs(options: &Options) -> anyhow::Result<()> {
+    let mut report = Report::new(options.quick, None);
+    Schedule::new(options.quick).measure_hand_offs(&mut report, options)?;
+    publish(&report, &options.json)
+}
+
+fn publish(report: &Report, json: &Path) -> anyhow::Result<()> {
+    print!("{}", table::markdown(report));
+    fs::write(json, serde_json::to_string_pretty(&report.to_json())?)
+        .with_context(|| format!("cannot write {}", json.display()))
 }
 
 /// How often and how long everything runs.
@@ -88,6 +104,9 @@ struct Schedule {
     measure: Duration,
     idle_rounds: usize,
     hold: Duration,
+    hand_off_rounds: usize,
+    /// The JVM compiles what it has seen often.
+    hand_off_warm_up: Duration,
 }
 
 impl Schedule {
@@ -97,6 +116,8 @@ impl Schedule {
         measure: Duration::from_millis(300),
         idle_rounds: 1,
         hold: Duration::from_secs(3),
+        hand_off_rounds: 3,
+        hand_off_warm_up: Duration::from_secs(2),
     };
     const FULL: Self = Self {
         rounds: 9,
@@ -104,6 +125,8 @@ impl Schedule {
         measure: Duration::from_millis(1500),
         idle_rounds: 3,
         hold: Duration::from_secs(6),
+        hand_off_rounds: 7,
+        hand_off_warm_up: Duration::from_secs(4),
     };
 
     fn new(quick: bool) -> Self {
@@ -150,6 +173,45 @@ impl Schedule {
         }
         Ok(())
     }
+
+    fn measure_hand_offs(&self, report: &mut Report, options: &Options) -> anyhow::Result<()> {
+        for round in 0..self.hand_off_rounds {
+            for contenders in CONTENDERS {
+                for subject in rotated(hand_off_subjects(), round) {
+                    self.measure_hand_off(report, options, subject, contenders)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn measure_hand_off(
+        &self,
+        report: &mut Report,
+        options: &Options,
+        subject: Subject,
+        contenders: usize,
+    ) -> anyhow::Result<()> {
+        let scenario = Scenario::HandOffs {
+            contenders,
+            warm_up: self.hand_off_warm_up,
+            measure: self.measure,
+        };
+        let plan = Plan {
+            subject,
+            scenario,
+            address: options.server.clone(),
+            core: None,
+        };
+        let child = match subject.client {
+            Client::Curator => curator(&options.classes, &plan),
+            _ => client(&plan),
+        }?;
+        let metrics =
+            measure_in_child(child).with_context(|| format!("{subject}, {scenario:?}"))?;
+        report.add(scenario, subject, metrics);
+        Ok(())
+    }
 }
 
 fn measure_all(
@@ -161,13 +223,14 @@ fn measure_all(
     for &subject in subjects {
         let server = servers.of(subject.runtime);
         let address = server.address.clone();
-        let metrics = measure_in_child(&Plan {
+        let plan = Plan {
             subject,
             scenario,
             address,
             core: server.core,
-        })
-        .with_context(|| format!("{subject}, {scenario:?}"))?;
+        };
+        let metrics =
+            measure_in_child(client(&plan)?).with_context(|| format!("{subject}, {scenario:?}"))?;
         report.add(scenario, subject, metrics);
     }
     Ok(())
@@ -195,6 +258,20 @@ fn idle_subjects() -> Vec<Subject> {
         .collect()
 }
 
+fn hand_off_subjects() -> Vec<Subject> {
+    let runtimes = [Runtime::Current, Runtime::Multi];
+    let row = |runtime| libraries().map(move |client| Subject { client, runtime });
+    let curator = Subject {
+        client: Client::Curator,
+        runtime: Runtime::Multi,
+    };
+    runtimes
+        .into_iter()
+        .flat_map(row)
+        .chain([curator])
+        .collect()
+}
+
 /// Each round begins with another subject, so that none always follows the same one.
 fn rotated(mut subjects: Vec<Subject>, round: usize) -> Vec<Subject> {
     let middle = round % subjects.len();
@@ -202,15 +279,38 @@ fn rotated(mut subjects: Vec<Subject>, round: usize) -> Vec<Subject> {
     subjects
 }
 
-fn measure_in_child(plan: &Plan) -> anyhow::Result<Metrics> {
-    let plan = serde_json::to_string(plan)?;
-    let output = own(&["client", &plan])?.stderr(Stdio::inherit()).output()?;
+fn measure_in_child(mut child: Command) -> anyhow::Result<Metrics> {
+    let output = child.stderr(Stdio::inherit()).output()?;
     ensure!(
         output.status.success(),
         "the client process failed: {}",
         output.status
     );
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn client(plan: &Plan) -> anyhow::Result<Command> {
+    own(&["client", &serde_json::to_string(plan)?])
+}
+
+/// The subject in Java takes the plan of its one scenario as words.
+fn curator(classes: &str, plan: &Plan) -> anyhow::Result<Command> {
+    let Scenario::HandOffs {
+        contenders,
+        warm_up,
+        measure,
+    } = plan.scenario
+    else {
+        bail!("Curator is only measured by its lock");
+    };
+    let mut command = Command::new("java");
+    command
+        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+        .args(["-cp", classes, "HandOffs", &plan.address])
+        .arg(contenders.to_string())
+        .arg(warm_up.as_millis().to_string())
+        .arg(measure.as_millis().to_string());
+    Ok(command)
 }
 
 fn own(arguments: &[&str]) -> anyhow::Result<Command> {

@@ -65,6 +65,27 @@ const IDLE: &[Column] = &[
     }),
 ];
 
+const HAND_OFFS: &[Column] = &[
+    ("hand-offs/s", |r, s, who| {
+        range(r.spread(s, who, metric::OPS), 0)
+    }),
+    ("CPU µs/hand-off", |r, s, who| {
+        range(r.spread(s, who, metric::CPU), 0)
+    }),
+    ("requests/hand-off", |r, s, who| {
+        median(r.spread(s, who, metric::REQUESTS), 2)
+    }),
+    ("watch events/hand-off", |r, s, who| {
+        median(r.spread(s, who, metric::EVENTS), 2)
+    }),
+    ("p50 µs to acquire", |r, s, who| {
+        range(r.spread(s, who, metric::P50), 0)
+    }),
+    ("p99 µs", |r, s, who| {
+        range(r.spread(s, who, metric::P99), 0)
+    }),
+];
+
 /// One table per scenario, and one of the goals.
 pub(crate) fn markdown(report: &Report) -> String {
     let scenarios = report.scenarios().into_iter();
@@ -99,6 +120,9 @@ fn scenario_table(report: &Report, scenario: Scenario) -> String {
             (format!("128-byte getData, {window} outstanding"), READS)
         }
         Scenario::Idle { sessions, .. } => (format!("{sessions} idle sessions"), IDLE),
+        Scenario::HandOffs { contenders, .. } => {
+            (format!("A lock, {contenders} contending"), HAND_OFFS)
+        }
     };
     let headings = columns.iter().map(|(heading, _)| (*heading).to_owned());
     let rows = report.subjects(scenario).into_iter().map(|subject| {
