@@ -148,6 +148,8 @@ mod connect;
 mod driver;
 mod error;
 pub mod guide;
+mod latch;
+mod reentrant;
 mod shared;
 mod watch;
 
@@ -172,6 +174,8 @@ pub use docent_core::wire::{
 };
 #[doc(inline)]
 pub use error::{BuildError, ConnectError, Error, ErrorKind};
+pub use latch::{CloseMode, LatchListener, LeaderLatch, Leadership};
+pub use reentrant::{ReentrantGuard, ReentrantLock};
 pub use shared::Link;
 pub use watch::{Change, States, Watcher};
 

@@ -12,7 +12,7 @@ use crate::path::Path;
 use crate::recipes::explain::Explanation;
 use crate::recipes::guard::Guard;
 use crate::recipes::names::Names;
-use crate::recipes::observer::Observer;
+use crate::recipes::observer::{Leader, Observer};
 use crate::recipes::place::Place;
 use crate::recipes::queue::Queue;
 use crate::recipes::race::race;
@@ -81,6 +81,11 @@ impl<C: Client, D: AsRef<[u8]>> Election<C, D> {
         self
     }
 
+    /// The handle by which it stands.
+    pub const fn client(&self) -> &C {
+        &self.queue.client
+    }
+
     /// Where the election is.
     pub fn path(&self) -> Path<'_> {
         self.queue.path()
@@ -139,6 +144,17 @@ impl<C: Client, D: AsRef<[u8]>> Election<C, D> {
             election: self,
             stage: Stage::Out,
         }
+    }
+
+    /// Who leads now; `None` if nobody stands.
+    ///
+    /// # Errors
+    /// As for [`Observer::next`].
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
+    pub async fn leader(&self) -> Result<Option<Leader<C>>, Error> {
+        self.observe().next().await
     }
 
     /// Follows who leads, without standing.

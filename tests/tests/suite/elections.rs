@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 use std::pin::pin;
 
-use docent::{Client, Election, StepDown};
+use docent::{Client, CloseMode, Election, ErrorKind, LeaderLatch, StepDown};
 use docent_testing::peer::Cut;
 
 use super::{Realm, assert_clean, assert_free, at_once, until, until_children, within};
@@ -116,4 +116,91 @@ pub async fn a_leader_works_until_it_breaks(realm: Realm) {
     assert_eq!(within(done).await.unwrap(), 3);
     assert!(tokens.is_sorted() && tokens.len() == 3);
     assert_free(&client, "/election").await;
+}
+
+pub async fn a_latch_stands_in_the_background(realm: Realm) {
+    let (client, other) = (realm.client().await, realm.client().await);
+    let alice = client.leader_latch("/election", "alice").unwrap();
+    let first = within(alice.acquired()).await.unwrap();
+    assert!(alice.has_leadership() && first.is_held() && first.valid_until().is_some());
+    let mut listener = alice.listen();
+    assert_eq!(within(listener.changed()).await, Some(true));
+    let bob = other.leader_latch("/election", "bob").unwrap();
+    until_children(&client, "/election", |names| names.len() == 2).await;
+    assert!(!bob.has_leadership() && bob.leadership().is_none());
+    let told = within(bob.election().explain()).await.unwrap();
+    assert_eq!(told.contenders[1].data, b"bob");
+    let leader = within(bob.election().leader()).await.unwrap().unwrap();
+    assert_eq!(leader.id(), b"alice");
+    drop(leader);
+    // Her session ends: he leads, and she stands again.
+    let work = first.run(std::future::pending::<()>());
+    let (work, ()) = within(async { tokio::join!(work, realm.expire(&client)) }).await;
+    assert_eq!(work, None);
+    let second = within(bob.acquired()).await.unwrap();
+    assert!(second.fencing_token() > first.fencing_token());
+    assert_eq!(within(listener.changed()).await, Some(false));
+    within(first.lost()).await;
+    assert!(!first.is_held() && first.valid_until().is_none());
+    until_children(&client, "/election", |names| names.len() == 2).await;
+    // He closes: she leads again.
+    let ensured = client.ensure("/written");
+    within(ensured).await.unwrap();
+    let check = second.check();
+    within(other.multi(&[check]))
+        .await
+        .unwrap()
+        .outcome()
+        .unwrap();
+    within(bob.close(CloseMode::NotifyLeader)).await.unwrap();
+    within(second.lost()).await;
+    assert!(!second.is_held());
+    let third = within(alice.acquired()).await.unwrap();
+    assert!(third.fencing_token() > second.fencing_token());
+    assert_eq!(within(listener.changed()).await, Some(true));
+    drop(alice);
+    assert_free(&other, "/election").await;
+    assert_eq!(within(listener.changed()).await, None);
+    within(third.lost()).await;
+    assert_clean(&client).await;
+}
+
+pub async fn a_latch_closes_as_it_is_told(realm: Realm) {
+    let client = realm.client().await;
+    for mode in [CloseMode::Silent, CloseMode::NotifyLeader] {
+        let latch = client.leader_latch("/election", "alice").unwrap();
+        let leadership = within(latch.acquired()).await.unwrap();
+        let mut listener = latch.listen();
+        assert_eq!(within(listener.changed()).await, Some(true));
+        within(latch.close(mode)).await.unwrap();
+        assert!(
+            client
+                .children("/election")
+                .await
+                .is_ok_and(|names| names.is_empty())
+        );
+        assert!(!leadership.is_held());
+        if mode == CloseMode::NotifyLeader {
+            assert_eq!(within(listener.changed()).await, Some(false));
+        }
+        assert_eq!(within(listener.changed()).await, None);
+    }
+}
+
+pub async fn a_latch_that_may_not_stand_says_so(realm: Realm) {
+    const NOBODY: &[docent::Acl<'_>] = &[docent::Acl {
+        perms: docent::Perms::READ,
+        scheme: "world",
+        id: "anyone",
+    }];
+    let client = realm.client().await;
+    let persistent = docent::CreateMode::Persistent;
+    let made = client.create_with("/election", b"", persistent, NOBODY);
+    within(made).await.unwrap();
+    let latch = LeaderLatch::start(election(&client, "alice"));
+    let refused = ErrorKind::Server(docent::Code::NoAuth);
+    assert_eq!(within(latch.acquired()).await.unwrap_err(), refused);
+    assert_eq!(within(latch.listen().changed()).await, None);
+    within(latch.close(CloseMode::Silent)).await.unwrap();
+    assert_clean(&client).await;
 }

@@ -123,6 +123,10 @@ macro_rules! tests {
             all_see_who_leads
             a_candidate_keeps_its_place
             a_leader_works_until_it_breaks
+            a_latch_stands_in_the_background
+            a_latch_closes_as_it_is_told
+            a_latch_that_may_not_stand_says_so
+            an_owner_acquires_its_lock_again
         }
     };
     ($run:path: $($test:ident)*) => {

@@ -319,3 +319,30 @@ pub async fn a_queue_explains_itself(realm: Realm) {
     until_children(&client, "/lock", |names| names.len() == 1).await;
     assert_eq!(client.handle().status().lapses, 0);
 }
+
+pub async fn an_owner_acquires_its_lock_again(realm: Realm) {
+    let (client, other) = (realm.client().await, realm.client().await);
+    let lock = docent::ReentrantLock::new(client.lock("/lock").unwrap());
+    let outer = within(lock.acquire("job-1")).await.unwrap();
+    let inner = within(lock.clone().acquire("job-1")).await.unwrap();
+    assert_eq!(inner.fencing_token(), outer.fencing_token());
+    assert!(waits(lock.acquire("job-2")).await);
+    outer.release().await.unwrap();
+    assert!(inner.is_held());
+    assert!(waits(lock.acquire("job-2")).await);
+    let token = inner.fencing_token();
+    inner.release().await.unwrap();
+    let next = within(lock.acquire("job-2")).await.unwrap();
+    assert!(next.fencing_token() > token);
+    // What is lost is not had again.
+    realm.expire(&client).await;
+    within(next.lost()).await;
+    let rival = acquire(&other.lock("/lock").unwrap()).await;
+    assert!(waits(lock.acquire("job-2")).await);
+    rival.release().await.unwrap();
+    let again = within(lock.acquire("job-2")).await.unwrap();
+    assert!(again.is_held() && !next.is_held());
+    drop((again, next));
+    assert_free(&client, "/lock").await;
+    assert_clean(&other).await;
+}
