@@ -456,7 +456,7 @@ fn queue<H: Share, R: Encode + ?Sized>(
     };
     let submitted = act(shared, |hub| {
         let submitted = hub.submit_encoded(request, terms, Some(waker));
-        if submitted == Err(Error::Full) {
+        if matches!(submitted, Err(Error::Full)) {
             hub.await_room(&mut ticket, waker);
         } else if let Some(ticket) = ticket.take() {
             hub.forget_room(ticket);

@@ -568,7 +568,7 @@ impl Client {
     pub async fn add_auth(&self, scheme: &str, data: &[u8]) -> Result<(), Error> {
         let failed = |kind| Error::new("add_auth", None, kind);
         let link = self.handle.shared();
-        let limit = link.with(|hub| hub.session().config().max_request);
+        let limit = link.with(|hub| hub.session().max_request());
         check_auth(scheme, data, limit).map_err(|_| {
             failed(ErrorKind::TooLarge {
                 size: data.len(),

@@ -67,10 +67,7 @@ impl<S: Storage> Hub<S> {
         frame: Frame<'_, S>,
     ) -> Result<Option<Waker>, ProtocolError> {
         match self.session.handle_frame(now, frame.as_ref()) {
-            Ok(Inbound::Reply(header)) => self.handle_reply(now, header, |room| match header.err {
-                0 => keep::<S>(room, frame),
-                err => (Err(Error::Server(Code::from(err))), Some(room)),
-            }),
+            Ok(Inbound::Reply(header)) => self.handle_reply(now, header, Ending::Kept(frame)),
             Ok(Inbound::Event(event)) => {
                 let waker = self.dispatch(&event);
                 Ok(waker)
@@ -99,13 +96,9 @@ impl<S: Storage> Hub<S> {
                 self.sifting = Some(Sifting::new(header, size));
                 Ok(None)
             }
-            Ok(Inbound::Reply(header)) => self.handle_reply(now, header, |room| {
-                let error = match header.err {
-                    0 => Error::ReplyTooLarge { size },
-                    err => Error::Server(Code::from(err)),
-                };
-                (Err(error), Some(room))
-            }),
+            Ok(Inbound::Reply(header)) => {
+                self.handle_reply(now, header, Ending::Failed(Error::ReplyTooLarge { size }))
+            }
             Ok(_) => {
                 self.follow();
                 Ok(None)
@@ -140,7 +133,7 @@ impl<S: Storage> Hub<S> {
             sieve,
             ..
         } = sifting;
-        self.handle_reply(now, header, |room| sifted::<S>(room, &sieve, size))
+        self.handle_reply(now, header, Ending::Sifted(sieve, size))
     }
 
     /// The room of the call whose reply is due.
@@ -176,7 +169,7 @@ impl<S: Storage> Hub<S> {
         &mut self,
         now: Instant,
         header: ReplyHeader,
-        finish: impl FnOnce(super::RoomOf<S>) -> super::Finished<S>,
+        ending: Ending<'_, S>,
     ) -> Result<Option<Waker>, ProtocolError> {
         let in_flight = self.parts.pending.len() > self.unsent;
         let due = self
@@ -195,7 +188,11 @@ impl<S: Storage> Hub<S> {
             _ => {}
         }
         let waker = match call {
-            Some(call) => self.complete(call, finish),
+            Some(call) if header.err == 0 => self.complete(call, ending),
+            Some(call) => {
+                let error = Error::Server(Code::from(header.err));
+                self.complete(call, Ending::Failed(error))
+            }
             None => {
                 self.freed_room();
                 None
@@ -340,6 +337,27 @@ impl<S: Storage> Hub<S> {
         self.lose_watches();
         self.drop_orphans();
         self.freed_room();
+    }
+}
+
+/// How a call ends.
+pub(super) enum Ending<'f, S: Storage> {
+    Failed(Error),
+    /// By a whole frame.
+    Kept(Frame<'f, S>),
+    /// By what was found in a list of so many bytes.
+    Sifted(Sieve, usize),
+}
+
+impl<S: Storage> Ending<'_, S> {
+    /// The result, and the room if it is not in use any more.
+    #[inline]
+    pub(super) fn finish(self, room: super::RoomOf<S>) -> super::Finished<S> {
+        match self {
+            Self::Failed(error) => (Err(error), Some(room)),
+            Self::Kept(frame) => keep::<S>(room, frame),
+            Self::Sifted(sieve, size) => sifted::<S>(room, &sieve, size),
+        }
     }
 }
 

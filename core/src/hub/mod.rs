@@ -52,6 +52,7 @@ use crate::session::{Epoch, Session, Status};
 use crate::time::Instant;
 use crate::wire::{AddWatch, Encode, Encoder, OpCode, Request, RequestHeader, Sink as _, frame};
 use calls::Stage;
+use drive::Ending;
 use sieve::{Sifting, note};
 
 /// A frame as the storage's driver holds it.
@@ -227,7 +228,8 @@ impl<S: Storage> Hub<S> {
             None => self.encode(request, call, watch, watch.is_some())?,
             Some((path, mode)) => {
                 let path = path.as_path();
-                self.enqueue_beside(request, call, watch, &AddWatch { path, mode })?;
+                let beside = AddWatch { path, mode };
+                self.enqueue_beside(request, call, watch, &beside)?;
             }
         }
         if let Some(watch) = watch {
@@ -250,11 +252,13 @@ impl<S: Storage> Hub<S> {
         beside: &AddWatch<'_>,
     ) -> Result<(), Error> {
         let (start, unsent) = (self.parts.tx.len(), self.unsent);
+        // Few requests come here, which need no code of their own.
+        let encode_beside: &dyn Encode = beside;
         let encoded = if request.opcode() == OpCode::ADD_WATCH {
             self.encode(request, call, watch, true)
-                .and_then(|()| self.encode(beside, None, None, true))
+                .and_then(|()| self.encode(encode_beside, None, None, true))
         } else {
-            self.encode(beside, None, watch, true)
+            self.encode(encode_beside, None, watch, true)
                 .and_then(|()| self.encode(request, call, watch, false))
         };
         encoded.map_err(|error| {
@@ -299,8 +303,7 @@ impl<S: Storage> Hub<S> {
             .map_err(|_| Error::Full)?;
         let limit = self
             .session
-            .config()
-            .max_request
+            .max_request()
             .min(self.parts.tx.capacity().saturating_sub(4));
         let body = |out: &mut Encoder<'_>| {
             RequestHeader {
@@ -391,16 +394,12 @@ impl<S: Storage> Hub<S> {
         self.freed_room();
     }
 
-    /// Ends `call` with `finish`'s result, and returns the waker of its task.
-    fn complete(
-        &mut self,
-        call: Id,
-        finish: impl FnOnce(RoomOf<S>) -> Finished<S>,
-    ) -> Option<Waker> {
+    /// Ends `call`, and returns the waker of its task.
+    fn complete(&mut self, call: Id, ending: Ending<'_, S>) -> Option<Waker> {
         let slot = self.parts.calls.get_mut(call.index())?;
         match mem::replace(&mut slot.stage, Stage::Moving) {
             Stage::Waiting(room) => {
-                let (result, room) = finish(room);
+                let (result, room) = ending.finish(room);
                 slot.stage = Stage::Done(result);
                 let waker = slot.waker.take();
                 if let Some(room) = room {
@@ -421,7 +420,7 @@ impl<S: Storage> Hub<S> {
 
     /// Ends `call` with `error`; its task is woken by a later sweep.
     fn fail(&mut self, call: Id, error: Error) {
-        let waker = self.complete(call, |room| (Err(error), Some(room)));
+        let waker = self.complete(call, Ending::Failed(error));
         if let Some(slot) = self.parts.calls.get_mut(call.index()) {
             slot.waker = waker;
             self.wake.calls = Some(0);

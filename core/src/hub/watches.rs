@@ -13,8 +13,8 @@ use crate::error::{Code, Error};
 use crate::path::{Path, PathBuf, strip_chroot};
 use crate::time::Instant;
 use crate::wire::{
-    self, AddWatchMode, EventKind, Events, OpCode, RemoveWatches, RequestHeader, Sink, WatchEvent,
-    WatchKind, WatcherType, xid,
+    self, AddWatchMode, Encode, EventKind, Events, OpCode, RemoveWatches, RequestHeader, Sink,
+    WatchEvent, WatchKind, WatcherType, xid,
 };
 
 /// What a watch has to say.
@@ -278,7 +278,8 @@ impl<S: Storage> Hub<S> {
             path: path.as_path(),
             kind: WatcherType::Any,
         };
-        if others == 0 && self.session.is_up() && self.enqueue(&remove, None, None).is_err() {
+        let remove: &dyn Encode = &remove;
+        if others == 0 && self.session.is_up() && self.enqueue(remove, None, None).is_err() {
             return false;
         }
         self.parts.watches.remove(index);
@@ -466,7 +467,7 @@ impl<S: Storage> Hub<S> {
         zxid: i64,
         spare: &mut S::Tx,
     ) -> bool {
-        let budget = MAX_RESTORE.min(self.session.config().max_request);
+        let budget = MAX_RESTORE.min(self.session.max_request());
         let mut end = self.parts.watches.bound();
         let (kinds, from) = match cursor {
             0 if self.measure(0, end, &WatchKind::ALL, budget).end == end => {

@@ -47,7 +47,7 @@ impl<C: Client> Place<C> {
                 Err(error) => {
                     // Unless it may have run there is nothing to clean up. A path that is too long
                     // is that of the node.
-                    if !error.may_have_run() && error != Error::PathTooLong {
+                    if !error.may_have_run() && !matches!(error, Error::PathTooLong) {
                         claim.settle();
                     }
                     return Err(error);

@@ -18,7 +18,7 @@ pub async fn reap<C: Client>(client: C) {
             // A new connection may go to a server that serves writes.
             Err(Error::ConnectionLost | Error::Server(Code::NotReadOnly)) => {
                 let status = client.status();
-                if status.state.is_connected() && done == Err(Error::Server(Code::NotReadOnly)) {
+                if status.state.is_connected() && !matches!(done, Err(Error::ConnectionLost)) {
                     client.changed(status).await;
                 }
             }

@@ -3,11 +3,13 @@
 use core::time::Duration;
 
 use super::hosts::Backoff;
+use crate::rng::Rng;
+use crate::time::Millis;
 
 /// The settings of a session.
 ///
 /// [`Config::DEFAULT`] is a good start on servers; every field is public. [`check`](Self::check)
-/// is called by the transports before anything is sent.
+/// is called by the transports before anything is sent. Times count in whole milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
@@ -58,28 +60,57 @@ impl Config {
     /// # Errors
     /// [`BadConfig`] names the first setting that is out of range, and the range.
     pub fn check(&self) -> Result<(), BadConfig> {
-        within("session_timeout", self.session_timeout, MAX_TIMEOUT)?;
-        within("connection_timeout", self.connection_timeout, MAX_TIMEOUT)?;
-        within("close_timeout", self.close_timeout, MAX_TIMEOUT)?;
-        within("backoff.base", self.backoff.base, MAX_TIMEOUT)?;
-        within("backoff.cap", self.backoff.cap, MAX_TIMEOUT)?;
-        if let Some(timeout) = self.operation_timeout {
-            within("operation_timeout", timeout, MAX_TIMEOUT)?;
-        }
-        match self.max_request {
-            MIN_REQUEST..=MAX_REQUEST => Ok(()),
-            size => Err(BadConfig::Size { size }),
-        }
+        Settings::new(self).map(|_| ())
+    }
+}
+
+/// A [`Config`] as a session keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) session_timeout: Millis,
+    pub(super) connection_timeout: Millis,
+    pub(super) operation_timeout: Option<Millis>,
+    pub(super) close_timeout: Millis,
+    lease_margin: Option<Millis>,
+    base: Millis,
+    cap: Millis,
+    pub(super) stable: Millis,
+    pub(super) read_only: bool,
+    pub(super) renew: bool,
+    pub(super) max_request: usize,
+}
+
+impl Settings {
+    pub(super) fn new(config: &Config) -> Result<Self, BadConfig> {
+        let stall = |timeout| within("operation_timeout", timeout);
+        Ok(Self {
+            session_timeout: within("session_timeout", config.session_timeout)?,
+            connection_timeout: within("connection_timeout", config.connection_timeout)?,
+            close_timeout: within("close_timeout", config.close_timeout)?,
+            base: within("backoff.base", config.backoff.base)?,
+            cap: within("backoff.cap", config.backoff.cap)?,
+            operation_timeout: config.operation_timeout.map(stall).transpose()?,
+            lease_margin: config.lease_margin.map(Millis::ceil),
+            stable: Millis::floor(config.backoff.stable),
+            read_only: config.read_only,
+            renew: config.renew,
+            max_request: match config.max_request {
+                size @ MIN_REQUEST..=MAX_REQUEST => size,
+                size => return Err(BadConfig::Size { size }),
+            },
+        })
     }
 
-    /// The wanted timeout as it goes on the wire.
-    pub(crate) fn wanted_ms(&self) -> i32 {
-        i32::try_from(self.session_timeout.as_millis()).unwrap_or(i32::MAX)
+    /// The pause before the attempt after `rounds` fruitless rounds, in microseconds. See [`Backoff`].
+    pub(super) fn pause(&self, rounds: u32, saving: Option<Millis>, rng: &mut Rng) -> u64 {
+        let grown = self.base.times(1 << rounds.min(20)).min(self.cap);
+        let bound = saving.map_or(grown, |timeout| grown.min(timeout / 8));
+        rng.up_to(bound.micros())
     }
 
-    pub(crate) fn margin(&self, timeout: Duration) -> Duration {
+    pub(super) fn margin(&self, timeout: Millis) -> Millis {
         self.lease_margin
-            .unwrap_or_else(|| Duration::from_secs(2).min(timeout / 3))
+            .unwrap_or_else(|| Millis(2000).min(timeout / 3))
             .min(timeout)
     }
 }
@@ -91,16 +122,17 @@ impl Default for Config {
 }
 
 /// The wire has room for 2^31 - 1 milliseconds.
-const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+const LONGEST: u32 = i32::MAX as u32;
 /// A handshake.
 const MIN_REQUEST: usize = 45;
 const MAX_REQUEST: usize = i32::MAX as usize;
 
-fn within(name: &'static str, value: Duration, max: Duration) -> Result<(), BadConfig> {
-    if value < Duration::from_millis(1) || value > max {
-        return Err(BadConfig::Time { name, value });
+#[inline(never)]
+fn within(name: &'static str, value: Duration) -> Result<Millis, BadConfig> {
+    match Millis::floor(value) {
+        millis @ Millis(1..=LONGEST) => Ok(millis),
+        _ => Err(BadConfig::Time { name, value }),
     }
-    Ok(())
 }
 
 /// A setting out of its range.
@@ -128,4 +160,54 @@ pub enum BadConfig {
         /// How many there are.
         count: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(backoff: Backoff) -> Settings {
+        let config = Config {
+            backoff,
+            ..Config::DEFAULT
+        };
+        Settings::new(&config).unwrap()
+    }
+
+    #[test]
+    fn pauses_grow_to_the_cap_and_fill_their_range() {
+        let mut rng = Rng::new(1);
+        let mut longest = |rounds, saving: Option<Millis>| {
+            let settings = settings(Backoff::DEFAULT);
+            let pauses = (0..500).map(|_| settings.pause(rounds, saving, &mut rng));
+            Duration::from_micros(pauses.max().unwrap())
+        };
+        let near = |longest: Duration, bound| longest <= bound && longest > bound.mul_f32(0.9);
+        assert!(near(longest(0, None), Duration::from_secs(1)));
+        assert!(near(longest(2, None), Duration::from_secs(4)));
+        assert!(near(longest(u32::MAX, None), Duration::from_secs(10)));
+        assert!(near(longest(9, Some(Millis(8000))), Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn no_settings_make_a_pause_longer_than_their_bounds() {
+        let mut rng = Rng::new(2);
+        for _ in 0..2_000 {
+            let mut time = || Duration::from_millis(1 + rng.up_to(i32::MAX as u64 - 1));
+            let (base, cap, saved) = (time(), time(), time());
+            let backoff = Backoff {
+                base,
+                cap,
+                ..Backoff::DEFAULT
+            };
+            let rounds = rng.up_to(70) as u32;
+            let saving = rounds.is_multiple_of(2).then_some(saved);
+            let saving = saving.map(Millis::floor);
+            let pause = settings(backoff).pause(rounds, saving, &mut rng);
+            let pause = Duration::from_micros(pause);
+            let grown = base.saturating_mul(2_u32.saturating_pow(rounds));
+            assert!(pause <= grown && pause <= cap);
+            assert!(saving.is_none_or(|saved| pause <= saved.duration() / 8));
+        }
+    }
 }

@@ -97,14 +97,6 @@ impl Backoff {
         cap: Duration::from_secs(10),
         stable: Duration::from_secs(10),
     };
-
-    /// The pause before the attempt after `rounds` fruitless rounds.
-    pub(super) fn pause(&self, rounds: u32, saving: Option<Duration>, rng: &mut Rng) -> Duration {
-        let grown = self.base.saturating_mul(1 << rounds.min(20)).min(self.cap);
-        let bound = saving.map_or(grown, |timeout| grown.min(timeout / 8));
-        let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(rng.up_to(micros))
-    }
 }
 
 #[cfg(test)]
@@ -146,45 +138,6 @@ mod tests {
                 Hosts::new(count, true, &mut Rng::new(0)).unwrap_err(),
                 BadConfig::Hosts { count }
             );
-        }
-    }
-
-    #[test]
-    fn pauses_grow_to_the_cap_and_fill_their_range() {
-        let mut rng = Rng::new(1);
-        let mut longest = |rounds, saving| {
-            (0..500)
-                .map(|_| Backoff::DEFAULT.pause(rounds, saving, &mut rng))
-                .max()
-                .unwrap()
-        };
-        let near = |longest: Duration, bound| longest <= bound && longest > bound.mul_f32(0.9);
-        assert!(near(longest(0, None), Duration::from_secs(1)));
-        assert!(near(longest(2, None), Duration::from_secs(4)));
-        assert!(near(longest(u32::MAX, None), Duration::from_secs(10)));
-        assert!(near(
-            longest(9, Some(Duration::from_secs(8))),
-            Duration::from_secs(1)
-        ));
-    }
-
-    #[test]
-    fn no_settings_make_a_pause_longer_than_their_bounds() {
-        let mut rng = Rng::new(2);
-        for _ in 0..2_000 {
-            let mut time = || Duration::from_millis(rng.up_to(i32::MAX as u64));
-            let (base, cap, saved) = (time(), time(), time());
-            let backoff = Backoff {
-                base,
-                cap,
-                ..Backoff::DEFAULT
-            };
-            let rounds = rng.up_to(70) as u32;
-            let saving = rounds.is_multiple_of(2).then_some(saved);
-            let pause = backoff.pause(rounds, saving, &mut rng);
-            let grown = base.saturating_mul(2_u32.saturating_pow(rounds));
-            assert!(pause <= grown && pause <= cap);
-            assert!(saving.is_none_or(|saved| pause <= saved / 8));
         }
     }
 }

@@ -1,8 +1,6 @@
 //! What is known of one connection after its handshake: what went out, what came back, and when.
 
-use core::time::Duration;
-
-use crate::time::Instant;
+use crate::time::{Instant, Millis};
 
 /// The state of the heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,19 +142,19 @@ impl Link {
     }
 
     /// When to ping, if nothing is sent before.
-    pub(super) fn ping_at(&self, timeout: Duration) -> Option<Instant> {
+    pub(super) fn ping_at(&self, timeout: Millis) -> Option<Instant> {
         (self.ping == Ping::Idle).then(|| self.sent + timeout / 3)
     }
 
-    pub(super) fn make_ping_due(&mut self, now: Instant, timeout: Duration) {
+    pub(super) fn make_ping_due(&mut self, now: Instant, timeout: Millis) {
         if self.ping_at(timeout).is_some_and(|at| at <= now) {
             self.ping = Ping::Due;
         }
     }
 
     /// When to give the connection up, if the server stays silent.
-    pub(super) fn give_up_at(&self, timeout: Duration, stall: Option<Duration>) -> Instant {
-        let silent = self.heard + (timeout / 3).saturating_mul(2);
+    pub(super) fn give_up_at(&self, timeout: Millis, stall: Option<Millis>) -> Instant {
+        let silent = self.heard + (timeout / 3).times(2);
         let stalled = stall
             .filter(|_| self.requests_in_flight())
             .map(|stall| self.moved + stall);

@@ -27,6 +27,7 @@ mod transitions;
 use core::fmt;
 use core::time::Duration;
 
+use config::Settings;
 pub use config::{BadConfig, Config};
 use hosts::Hosts;
 pub use hosts::{Backoff, HostIndex};
@@ -35,16 +36,16 @@ pub use status::{Credentials, End, Epoch, Lost, State, Status};
 
 use crate::error::{Code, ProtocolError};
 use crate::rng::Rng;
-use crate::time::Instant;
+use crate::time::{Instant, Millis};
 use crate::wire::{ConnectReply, Connected, ReplyHeader, WatchEvent, xid};
 
 /// The xid of the request that ends a session, out of the way of all others.
 pub(crate) const CLOSE_XID: i32 = i32::MAX;
 
 /// The shortest time an attempt to connect is given.
-const MIN_ATTEMPT: Duration = Duration::from_millis(100);
+const MIN_ATTEMPT: Millis = Millis(100);
 /// How often a client of a read-only server looks for a better one: at first, and at the slowest.
-const PROBE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+const PROBE: (Millis, Millis) = (Millis(100), Millis(60_000));
 
 /// What the transport must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ enum Closing {
 #[derive(Clone, Copy, Debug)]
 struct Probing {
     at: Instant,
-    pause: Duration,
+    pause: Millis,
 }
 
 struct Identity {
@@ -144,7 +145,7 @@ impl fmt::Debug for Identity {
 /// A client's side of a ZooKeeper session, over all its connections and successors.
 #[derive(Debug)]
 pub struct Session {
-    config: Config,
+    config: Settings,
     rng: Rng,
     hosts: Hosts,
     phase: Phase,
@@ -152,7 +153,7 @@ pub struct Session {
     status: Status,
     identity: Identity,
     /// The negotiated timeout, or the wanted one before there is any.
-    timeout: Duration,
+    timeout: Millis,
     /// When the newest request was sent that a server is known to have received.
     acknowledged: Instant,
     lapsed: bool,
@@ -175,16 +176,17 @@ impl Session {
     /// # Errors
     /// [`BadConfig`] for settings out of range or a count of servers that is not 1 to [`MAX_HOSTS`](crate::connect_string::MAX_HOSTS).
     pub fn new(config: Config, hosts: usize, seed: u64, now: Instant) -> Result<Self, BadConfig> {
-        config.check()?;
+        let settings = Settings::new(&config)?;
         let mut rng = Rng::new(seed);
+        let hosts = Hosts::new(hosts, config.shuffle, &mut rng)?;
         Ok(Self {
-            hosts: Hosts::new(hosts, config.shuffle, &mut rng)?,
+            hosts,
             rng,
             phase: Phase::Waiting { until: now },
             closing: Closing::No,
             status: Status::NEW,
             identity: Identity::NONE,
-            timeout: config.session_timeout,
+            timeout: settings.session_timeout,
             acknowledged: now,
             lapsed: false,
             fruitless: 0,
@@ -195,7 +197,7 @@ impl Session {
             dial: None,
             probe: None,
             changed: false,
-            config,
+            config: settings,
         })
     }
 
@@ -210,9 +212,9 @@ impl Session {
         };
     }
 
-    /// The settings.
-    pub const fn config(&self) -> &Config {
-        &self.config
+    /// The largest request to send, in bytes.
+    pub const fn max_request(&self) -> usize {
+        self.config.max_request
     }
 
     /// What the session is now. It is up to date after every `handle_*` call.
@@ -227,7 +229,7 @@ impl Session {
 
     /// The negotiated timeout, or the wanted one before there is any.
     pub const fn timeout(&self) -> Duration {
-        self.timeout
+        self.timeout.duration()
     }
 
     /// What it takes to resume this session elsewhere; nothing while there is no session.
@@ -281,7 +283,7 @@ impl Session {
             return;
         };
         if !writable {
-            probing.pause = probing.pause.saturating_mul(2).min(PROBE.1);
+            probing.pause = probing.pause.times(2).min(PROBE.1);
             probing.at = now + probing.pause;
             return;
         }
@@ -528,7 +530,7 @@ impl Session {
         self.identity.id = reply.session;
         self.identity.password = reply.password;
         self.identity.known_to_all |= !read_only;
-        self.timeout = Duration::from_millis(u64::try_from(reply.timeout_ms).unwrap_or(0));
+        self.timeout = Millis(u32::try_from(reply.timeout_ms).unwrap_or(0));
         self.acknowledged = sent;
         self.lapsed = false;
         let restore = if attached {

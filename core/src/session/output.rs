@@ -119,7 +119,7 @@ impl Session {
         let known = self.asks_for_known_session();
         Connect {
             last_zxid: self.identity.zxid,
-            timeout_ms: self.config.wanted_ms(),
+            timeout_ms: i32::try_from(self.config.session_timeout.0).unwrap_or(i32::MAX),
             session: if known { self.identity.id } else { 0 },
             password: if known {
                 &self.identity.password

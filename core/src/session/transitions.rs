@@ -1,9 +1,7 @@
 //! How the session goes from one phase to the next, and when time makes it do so.
 
-use core::time::Duration;
-
 use super::{Closing, Identity, Lost, MIN_ATTEMPT, Phase, Session, State};
-use crate::time::Instant;
+use crate::time::{Instant, Millis};
 
 impl Session {
     pub(super) fn hang_up_and_retry(&mut self, now: Instant) {
@@ -19,15 +17,14 @@ impl Session {
         if self.closing != Closing::No {
             return self.end(State::Closed);
         }
-        if matches!(&self.phase, Phase::Up(link) if now.since(link.since) >= self.config.backoff.stable)
-        {
+        if matches!(&self.phase, Phase::Up(link) if link.since + self.config.stable <= now) {
             self.fruitless = 0;
         }
         let saving = (self.identity.id != 0).then_some(self.timeout);
         let rounds = self.fruitless / self.hosts.count();
-        let pause = self.config.backoff.pause(rounds, saving, &mut self.rng);
+        let pause = self.config.pause(rounds, saving, &mut self.rng);
         self.fruitless = self.fruitless.saturating_add(1);
-        self.wait_until(now + pause);
+        self.wait_until(now.after(pause));
     }
 
     pub(super) fn wait_until(&mut self, until: Instant) {
@@ -89,7 +86,7 @@ impl Session {
         }
     }
 
-    pub(super) fn attempt(&self) -> Duration {
+    pub(super) fn attempt(&self) -> Millis {
         self.config
             .connection_timeout
             .min((self.timeout / 3).max(MIN_ATTEMPT))
