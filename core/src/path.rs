@@ -187,7 +187,7 @@ pub trait PathBuf: AsRef<str> + Clone {
 
 /// A path of at most `N` bytes that lies where it is put.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct FixedPath<const N: usize>(heapless::String<N>);
+pub struct FixedPath<const N: usize>(heapless::String<N, u16>);
 
 impl<const N: usize> PathBuf for FixedPath<N> {
     fn try_from_parts(parts: &[&str]) -> Option<Self> {

@@ -12,8 +12,20 @@ use crate::wire::{Credential, EventKind, Full, SliceSink};
 /// The longest path, in bytes, that borrowed storage remembers: of a watch or of a lock's node.
 /// Paths of plain calls are bounded by the transmit buffer only.
 ///
-/// A lock's nodes have names of up to 56 bytes, which leaves 39 for the path of the lock.
-pub const BYTES_PER_PATH: usize = 96;
+/// It is 96, or what the environment says as `DOCENT_BYTES_PER_PATH` when this is compiled: write it
+/// under `[env]` into the `.cargo/config.toml` of the firmware. A lock's nodes have names of up to 56
+/// bytes, which leaves 39 of 96 for the path of the lock.
+pub const BYTES_PER_PATH: usize = match option_env!("DOCENT_BYTES_PER_PATH") {
+    None => 96,
+    Some(text) => match usize::from_str_radix(text, 10) {
+        Ok(bytes) => bytes,
+        Err(_) => 0,
+    },
+};
+const _: () = assert!(
+    BYTES_PER_PATH > 0 && BYTES_PER_PATH <= u16::MAX as usize,
+    "DOCENT_BYTES_PER_PATH is a number from 1 to 65535"
+);
 
 /// A path of a board.
 pub type BoardPath = FixedPath<BYTES_PER_PATH>;

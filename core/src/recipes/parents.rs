@@ -20,38 +20,42 @@ const PATIENCE: usize = 16;
 ///
 /// # Cancel safety
 /// What was created stays.
-pub async fn create_parents<C: Client>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+pub fn create_parents<C: Client>(
     client: &C,
     path: Path<'_>,
     mode: CreateMode,
     acl: &[Acl<'_>],
-) -> Result<(), Error> {
-    let levels = path.ancestors().count();
-    let mut tries = 2 * levels + PATIENCE;
-    let mut level = 0;
-    while let Some(path) = path.ancestors().nth(level) {
-        if path.is_root() {
-            // Only the root of a chroot can be missing, and a client cannot see above it.
-            let asked_for = level == 0;
-            return asked_for.then_some(()).ok_or(Error::Server(Code::NoNode));
-        }
-        match client
-            .call(Create {
+) -> impl Future<Output = Result<(), Error>> {
+    async move {
+        let levels = path.ancestors().count();
+        let mut tries = 2 * levels + PATIENCE;
+        let mut level = 0;
+        while let Some(path) = path.ancestors().nth(level) {
+            if path.is_root() {
+                // Only the root of a chroot can be missing, and a client cannot see above it.
+                let asked_for = level == 0;
+                return asked_for.then_some(()).ok_or(Error::Server(Code::NoNode));
+            }
+            let create = Create {
                 path,
                 data: &[],
                 mode,
                 acl,
-            })
-            .await
-        {
-            Ok(_) | Err(Error::Server(Code::NodeExists)) if level == 0 => return Ok(()),
-            Ok(_) | Err(Error::Server(Code::NodeExists)) => level -= 1,
-            Err(Error::Server(Code::NoNode)) if tries > 0 => level += 1,
-            // Whether it exists by this create or another's makes no difference.
-            Err(Error::ConnectionLost) => {}
-            Err(error) => return Err(error),
+            };
+            match client.call(create).await {
+                Ok(_) | Err(Error::Server(Code::NodeExists)) if level == 0 => return Ok(()),
+                Ok(_) | Err(Error::Server(Code::NodeExists)) => level -= 1,
+                Err(Error::Server(Code::NoNode)) if tries > 0 => level += 1,
+                // Whether it exists by this create or another's makes no difference.
+                Err(Error::ConnectionLost) => {}
+                Err(error) => return Err(error),
+            }
+            tries = tries.saturating_sub(1);
         }
-        tries = tries.saturating_sub(1);
+        Ok(())
     }
-    Ok(())
 }

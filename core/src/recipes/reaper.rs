@@ -10,20 +10,26 @@ use crate::wire::{Delete, GetEphemerals, Pick, PickChildNames, Sync};
 ///
 /// # Cancel safety
 /// An orphan whose deletion was cancelled is taken up again by the next reaper.
-pub async fn reap<C: Client>(client: C) {
-    loop {
-        let mut orphan = client.orphan().await;
-        let done = clean(&client.pinned(orphan.epoch), &mut orphan).await;
-        match done {
-            // A new connection may go to a server that serves writes.
-            Err(Error::ConnectionLost | Error::Server(Code::NotReadOnly)) => {
-                let status = client.status();
-                if status.state.is_connected() && !matches!(done, Err(Error::ConnectionLost)) {
-                    client.changed(status).await;
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its argument twice"
+)]
+pub fn reap<C: Client>(client: C) -> impl Future<Output = ()> {
+    async move {
+        loop {
+            let mut orphan = client.orphan().await;
+            let done = clean(&client.pinned(orphan.epoch), &mut orphan).await;
+            match done {
+                // A new connection may go to a server that serves writes.
+                Err(Error::ConnectionLost | Error::Server(Code::NotReadOnly)) => {
+                    let status = client.status();
+                    if status.state.is_connected() && !matches!(done, Err(Error::ConnectionLost)) {
+                        client.changed(status).await;
+                    }
                 }
+                // Whatever else the server says, it will say again; the node ends with its session.
+                _ => client.reaped(&orphan),
             }
-            // Whatever else the server says, it will say again; the node ends with its session.
-            _ => client.reaped(&orphan),
         }
     }
 }

@@ -29,8 +29,8 @@ fn start() -> ! {
 
 fn spawn(spawner: Spawner) {
     let (client, runner) = session::set_up(Nowhere, "10.0.2.2:2181", 1);
-    let member = membership::keep(client, "/board/members", "/board/members/board");
-    let leader = leadership::compete(client, "/board/leader", "/board/work");
+    let member = membership::keep(client);
+    let leader = leadership::compete(client);
     spawner.spawn(zookeeper(runner).expect("it runs once"));
     spawner.spawn(member.expect("it runs once"));
     spawner.spawn(leader.expect("it runs once"));
@@ -44,5 +44,5 @@ async fn zookeeper(mut runner: Runner<'static, Nowhere>) {
 
 #[embassy_executor::task]
 async fn follow(client: Client<'static>) {
-    configuration::follow(client, "/board/config").await;
+    configuration::follow(client).await;
 }

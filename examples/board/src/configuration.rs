@@ -1,11 +1,12 @@
 //! Configuration: a node says how often to blink. Whenever it changes the board does so.
 
-use docent_embassy::Client;
 use docent_embassy::core::client::{Client as _, Watcher as _};
 use docent_embassy::core::error::Error;
+use docent_embassy::core::handle;
 use docent_embassy::core::path::Path;
 use docent_embassy::core::session::End;
 use docent_embassy::core::wire::{Exists, GetData};
+use docent_embassy::{Client, Link};
 use embassy_time::Timer;
 
 use crate::mps2::led;
@@ -13,26 +14,17 @@ use crate::mps2::led;
 /// What the node says to have the board switched off.
 const OFF: &[u8] = b"off";
 
-/// Follows the node at `path`, until it says "off" or the client is over.
-///
-/// # Panics
-/// If `path` is no path.
-pub(crate) async fn follow(client: Client<'static>, path: &str) {
-    let path = Path::new(path).expect("a path");
+type Watcher = handle::Watcher<Link<'static>>;
+
+/// Where the node is.
+const NODE: &str = "/board/config";
+
+/// Follows the node until it says "off" or the client is over.
+pub(crate) async fn follow(client: Client<'static>) {
     loop {
-        // The watch is set with the read, so that no change between them is missed.
-        match client.watch(GetData { path }).await {
-            Ok((data, mut watcher)) => {
-                if data.data() == OFF {
-                    return;
-                }
-                let count = number(data.data());
-                // As long as a reply is there it takes the room of one.
-                drop(data);
-                blink(count).await;
-                watcher.next().await;
-            }
-            Err(error) if error.is_no_node() => wait_for(client, path).await,
+        match look(client).await {
+            Ok(Some(mut watcher)) => drop(watcher.next().await),
+            Ok(None) => return,
             // Looks again, also in the next session.
             Err(Error::ConnectionLost | Error::NotSent(End::Expired)) => {}
             Err(Error::NotSent(_)) => return,
@@ -44,11 +36,31 @@ pub(crate) async fn follow(client: Client<'static>, path: &str) {
     }
 }
 
-/// Waits until the node is made.
-async fn wait_for(client: Client<'static>, path: Path<'_>) {
-    if let Ok((None, mut watcher)) = client.watch_absent(Exists { path }).await {
-        log::info!("there is no configuration yet");
-        watcher.next().await;
+/// Does as the node says, and returns what tells of its next change; nothing if it says "off".
+async fn look(client: Client<'static>) -> Result<Option<Watcher>, Error> {
+    let path = Path::new(NODE)?;
+    loop {
+        // The watch is set with the read, so that no change between them is missed.
+        let (data, watcher) = match client.watch(GetData { path }).await {
+            Ok(found) => found,
+            Err(error) if !error.is_no_node() => return Err(error),
+            Err(_) => match client.watch_absent(Exists { path }).await? {
+                (None, watcher) => {
+                    log::info!("there is no configuration yet");
+                    return Ok(Some(watcher));
+                }
+                // It was made in between.
+                (Some(_), _) => continue,
+            },
+        };
+        if data.data() == OFF {
+            return Ok(None);
+        }
+        let count = number(data.data());
+        // As long as a reply is there it takes the room of one.
+        drop(data);
+        blink(count).await;
+        return Ok(Some(watcher));
     }
 }
 

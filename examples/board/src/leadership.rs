@@ -10,19 +10,18 @@ use docent_embassy::core::wire::{Acl, CreateMode, Multi, Op, SetData};
 use embassy_futures::select::{Either, select};
 use embassy_time::Timer;
 
+/// Where the lock is, and the node that only who leads may write.
+const LOCK: &str = "/board/leader";
+const WORK: &str = "/board/work";
+
 /// Steps of work before it is somebody else's turn.
 const STEPS: u32 = 5;
 
-/// Leads whenever it can, until the client is over. The work is done on the node at `work`.
-///
-/// # Panics
-/// If `lock` or `work` is no path.
+/// Leads whenever it can, until the client is over.
 #[embassy_executor::task]
-pub(crate) async fn compete(client: Client<'static>, lock: &'static str, work: &'static str) {
-    let work = Path::new(work).expect("a path");
-    let lock = Lock::new(client, Path::new(lock).expect("a path")).expect("a short path");
+pub(crate) async fn compete(client: Client<'static>) {
     loop {
-        match lead(client, &lock, work).await {
+        match lead(client).await {
             // There will be another session.
             Ok(()) | Err(Error::NotSent(End::Expired)) => {}
             Err(Error::NotSent(_)) => return,
@@ -35,34 +34,46 @@ pub(crate) async fn compete(client: Client<'static>, lock: &'static str, work: &
 }
 
 /// Waits for a turn, and leads once.
-async fn lead(
-    client: Client<'static>,
-    lock: &Lock<Client<'static>>,
-    work: Path<'_>,
-) -> Result<(), Error> {
-    create_parents(&client, work, CreateMode::Persistent, Acl::OPEN).await?;
-    let guard = lock.acquire().await?;
-    log::info!("leads, with the fencing token {:#x}", guard.fencing_token());
-    match select(guard.lost(), steps(client, &guard, work)).await {
-        Either::First(()) => log::info!("stops: somebody else may lead by now"),
-        Either::Second(Ok(())) => {
-            guard.release().await?;
-            log::info!("leads no longer");
-        }
-        Either::Second(Err(error)) => log::info!("stops: {error}"),
-    }
-    // Where the guard was not released it is dropped, and released in the background.
-    Ok(())
+async fn lead(client: Client<'static>) -> Result<(), Error> {
+    create_parents(&client, Path::new(WORK)?, CreateMode::Persistent, Acl::OPEN).await?;
+    let guard = turn(client).await?;
+    work(client, guard).await
 }
 
-async fn steps(
+/// Waits for a turn. The lock itself is not needed any more once there is a guard.
+async fn turn(client: Client<'static>) -> Result<Guard<Client<'static>>, Error> {
+    let lock = Lock::new(client, Path::new(LOCK)?)?;
+    lock.acquire().await
+}
+
+/// Works as long as it is the own turn.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would have room for two guards"
+)]
+fn work(
     client: Client<'static>,
-    guard: &Guard<Client<'static>>,
-    work: Path<'_>,
-) -> Result<(), Error> {
+    guard: Guard<Client<'static>>,
+) -> impl Future<Output = Result<(), Error>> {
+    async move {
+        log::info!("leads, with the fencing token {:#x}", guard.fencing_token());
+        match select(guard.lost(), steps(client, &guard)).await {
+            Either::First(()) => log::info!("stops: somebody else may lead by now"),
+            Either::Second(Ok(())) => {
+                guard.release().await?;
+                log::info!("leads no longer");
+            }
+            Either::Second(Err(error)) => log::info!("stops: {error}"),
+        }
+        // Where the guard was not released it is dropped, and released in the background.
+        Ok(())
+    }
+}
+
+async fn steps(client: Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
     for _ in 0..STEPS {
         loop {
-            match step(client, guard, work).await {
+            match step(client, guard).await {
                 // It may have been written or not. Written twice it does no harm.
                 Err(Error::ConnectionLost) => {}
                 done => break done?,
@@ -75,13 +86,9 @@ async fn steps(
 
 /// Writes, in one transaction with a check that the lock is held: even a board that was stopped for
 /// an hour right here could not write when it is another's turn.
-async fn step(
-    client: Client<'static>,
-    guard: &Guard<Client<'static>>,
-    work: Path<'_>,
-) -> Result<(), Error> {
+async fn step(client: Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
     let write = Op::SetData(SetData {
-        path: work,
+        path: Path::new(WORK)?,
         data: b"board",
         version: None,
     });

@@ -45,11 +45,11 @@ async fn main(spawner: Spawner) {
     spawner.spawn(zookeeper(runner).expect("it runs once"));
 
     // What it is for. The tasks share the client by copying it.
-    let member = membership::keep(client, "/board/members", "/board/members/board");
-    let leader = leadership::compete(client, "/board/leader", "/board/work");
+    let member = membership::keep(client);
+    let leader = leadership::compete(client);
     spawner.spawn(member.expect("it runs once"));
     spawner.spawn(leader.expect("it runs once"));
-    configuration::follow(client, "/board/config").await;
+    configuration::follow(client).await;
 
     // The servers need not wait for a board that says goodbye.
     client.close().await;
