@@ -73,7 +73,7 @@ pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: 
     calls: [Option<Call<Pool<'d>>>; CALLS],
     // The hub itself sends requests too, to end and to renew watches.
     pending: [[Pending; 2]; CALLS],
-    watches: [Option<WatchSlot>; WATCHES],
+    watches: [Option<Watch<Queue>>; WATCHES],
     claims: [Option<Claimed<BoardPath>>; CALLS],
     room: [Option<(usize, Waker)>; TASKS],
     state: [Option<(usize, Waker)>; TASKS],
@@ -287,28 +287,27 @@ impl<T: Copy> Fifo<T> for Ring<'_, T> {
 }
 
 /// Watches in a slice, looked up one by one.
-pub struct WatchTable<'d>(&'d mut [Option<WatchSlot>]);
-
-/// A place for a watch.
-#[derive(Debug)]
-pub struct WatchSlot {
-    path: BoardPath,
-    watch: Watch<Queue>,
-}
+pub struct WatchTable<'d>(&'d mut [Option<Watch<Queue>>]);
 
 impl Watches for WatchTable<'_> {
     type Events = Queue;
 
-    fn insert(&mut self, path: Path<'_>, watch: Watch<Queue>) -> Result<usize, Full> {
-        let path = BoardPath::try_from_parts(&[path.as_str()]).ok_or(Full)?;
-        Table(self.0)
-            .insert(WatchSlot { path, watch })
-            .map_err(|_| Full)
+    fn insert(
+        &mut self,
+        path: Path<'_>,
+        new: impl FnOnce(Queue) -> Watch<Queue>,
+    ) -> Result<usize, Full> {
+        let watch = new(Queue::at(path)?);
+        Table(self.0).insert(watch).map_err(|_| Full)
     }
 
-    fn get_mut(&mut self, index: usize) -> Option<(&str, &mut Watch<Queue>)> {
-        let slot = self.0.get_mut(index)?.as_mut()?;
-        Some((slot.path.as_ref(), &mut slot.watch))
+    fn get(&self, index: usize) -> Option<(&str, &Watch<Queue>)> {
+        let watch = self.0.get(index)?.as_ref()?;
+        Some((watch.queue.own(), watch))
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut Watch<Queue>> {
+        self.0.get_mut(index)?.as_mut()
     }
 
     fn remove(&mut self, index: usize) {
@@ -322,38 +321,67 @@ impl Watches for WatchTable<'_> {
     }
 
     fn each_at(&mut self, path: &str, visit: &mut dyn FnMut(&mut Watch<Queue>)) {
-        let slots = self.0.iter_mut().flatten();
-        slots
-            .filter(|slot| slot.path.as_ref() == path)
-            .for_each(|slot| visit(&mut slot.watch));
+        let watches = self.0.iter_mut().flatten();
+        watches
+            .filter(|watch| watch.queue.own() == path)
+            .for_each(visit);
     }
 }
 
-/// Room for one event of a recursive watch.
-#[derive(Debug, Default)]
-pub struct Queue(Option<(EventKind, BoardPath)>);
+/// The path of a watch, and room for one event of a recursive one. As that is at or below the path,
+/// what its own path has more follows in the same place.
+#[derive(Debug)]
+pub struct Queue {
+    text: heapless::String<BYTES_PER_PATH, u16>,
+    /// How much of the text is the path of the watch.
+    own: u16,
+    event: Option<EventKind>,
+}
+
+impl Queue {
+    fn at(path: Path<'_>) -> Result<Self, Full> {
+        let mut text = heapless::String::new();
+        text.push_str(path.as_str()).map_err(|_| Full)?;
+        let own = u16::try_from(text.len()).map_err(|_| Full)?;
+        Ok(Self {
+            text,
+            own,
+            event: None,
+        })
+    }
+
+    fn own(&self) -> &str {
+        self.text.get(..self.own.into()).unwrap_or_default()
+    }
+}
 
 impl Events for Queue {
     type Path = BoardPath;
 
     fn push(&mut self, kind: EventKind, path: &str) -> Result<(), Full> {
-        if self.0.is_some() {
+        let more = path.strip_prefix(self.own()).ok_or(Full)?;
+        if self.event.is_some() {
             return Err(Full);
         }
-        self.0 = Some((kind, BoardPath::try_from_parts(&[path]).ok_or(Full)?));
+        self.text.push_str(more).map_err(|_| Full)?;
+        self.event = Some(kind);
         Ok(())
     }
 
     fn pop(&mut self) -> Option<(EventKind, BoardPath)> {
-        self.0.take()
+        let event = Some((self.event?, BoardPath::try_from_parts(&[&self.text])?));
+        self.clear();
+        event
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.event.is_none()
     }
 
     fn clear(&mut self) {
-        self.0 = None;
+        // Unlike `truncate` this cannot panic.
+        while self.text.len() > self.own.into() && self.text.pop().is_some() {}
+        self.event = None;
     }
 }
 

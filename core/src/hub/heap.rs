@@ -278,7 +278,12 @@ impl HeapWatches {
 impl Watches for HeapWatches {
     type Events = HeapEvents;
 
-    fn insert(&mut self, path: Path<'_>, watch: Watch<HeapEvents>) -> Result<usize, Full> {
+    fn insert(
+        &mut self,
+        path: Path<'_>,
+        new: impl FnOnce(HeapEvents) -> Watch<HeapEvents>,
+    ) -> Result<usize, Full> {
+        let watch = new(HeapEvents::default());
         let known = self
             .by_path
             .get_key_value(path.as_str())
@@ -292,10 +297,13 @@ impl Watches for HeapWatches {
         Ok(index)
     }
 
-    fn get_mut(&mut self, index: usize) -> Option<(&str, &mut Watch<HeapEvents>)> {
-        self.slab
-            .get_mut(index)
-            .map(|(path, watch)| (&**path, watch))
+    fn get(&self, index: usize) -> Option<(&str, &Watch<HeapEvents>)> {
+        let (path, watch) = self.slab.entries.get(index)?.as_ref()?;
+        Some((path, watch))
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut Watch<HeapEvents>> {
+        self.slab.get_mut(index).map(|(_, watch)| watch)
     }
 
     fn remove(&mut self, index: usize) {

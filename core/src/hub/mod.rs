@@ -32,7 +32,7 @@ use core::task::{Poll, Waker};
 
 pub use borrowed::{
     BYTES_PER_PATH, BoardPath, Borrowed, Buffers, FixedTx, Loan, Pool, Queue, Resources, Ring,
-    Table, Turns, WatchSlot, WatchTable,
+    Table, Turns, WatchTable,
 };
 pub use calls::{Call, Id, Pending};
 pub(crate) use claims::{ClaimTicket, NewClaim};
@@ -583,7 +583,7 @@ impl<S: Storage> Hub<S> {
                 .parts
                 .watches
                 .get_mut(index)
-                .and_then(|(_, watch)| watch.take_waker());
+                .and_then(Watch::take_waker);
             if waker.is_some() {
                 self.wake.watches = Some(index + 1);
                 return waker;

@@ -124,10 +124,16 @@ pub trait Watches {
     /// The events of a recursive watch that have not been looked at.
     type Events: Events;
 
-    /// Adds a watch on `path`.
-    fn insert(&mut self, path: Path<'_>, watch: Watch<Self::Events>) -> Result<usize, Full>;
+    /// Adds a watch on `path`, made `new` with room for its events.
+    fn insert(
+        &mut self,
+        path: Path<'_>,
+        new: impl FnOnce(Self::Events) -> Watch<Self::Events>,
+    ) -> Result<usize, Full>;
     /// The watch at `index`, with its path.
-    fn get_mut(&mut self, index: usize) -> Option<(&str, &mut Watch<Self::Events>)>;
+    fn get(&self, index: usize) -> Option<(&str, &Watch<Self::Events>)>;
+    /// The watch at `index`.
+    fn get_mut(&mut self, index: usize) -> Option<&mut Watch<Self::Events>>;
     /// Drops the watch at `index`.
     fn remove(&mut self, index: usize);
     /// All watches are below this index.
@@ -137,7 +143,7 @@ pub trait Watches {
 }
 
 /// A short queue of events with their paths.
-pub trait Events: Default {
+pub trait Events {
     /// An owned path.
     type Path: PathBuf;
 

@@ -51,7 +51,7 @@ pub struct Watch<Q> {
     /// Whether the server has refused the lasting watch that was to serve this one as well.
     bare: bool,
     events: Events,
-    queue: Q,
+    pub(super) queue: Q,
     resync: bool,
     stage: Stage,
     waker: Option<Waker>,
@@ -71,7 +71,7 @@ enum Stage {
 
 impl<Q: Queue> Watch<Q> {
     /// A watch that a request is about to set.
-    pub(super) fn new(kind: WatchKind, absent: Option<WatchKind>) -> Self {
+    pub(super) const fn new(kind: WatchKind, absent: Option<WatchKind>, queue: Q) -> Self {
         Self {
             kind,
             absent,
@@ -80,7 +80,7 @@ impl<Q: Queue> Watch<Q> {
             heir: false,
             bare: false,
             events: Events::NONE,
-            queue: Q::default(),
+            queue,
             resync: false,
             stage: Stage::Open,
             waker: None,
@@ -192,7 +192,8 @@ impl<S: Storage> Hub<S> {
         kind: WatchKind,
         absent: Option<WatchKind>,
     ) -> Result<Id, Error> {
-        match self.parts.watches.insert(path, Watch::new(kind, absent)) {
+        let new = |queue| Watch::new(kind, absent, queue);
+        match self.parts.watches.insert(path, new) {
             Ok(index) => Id::new(index).ok_or(Error::Full),
             Err(_) if S::Path::try_from_parts(&[path.as_str()]).is_none() => {
                 Err(Error::PathTooLong)
@@ -211,7 +212,7 @@ impl<S: Storage> Hub<S> {
 
     /// The next change that a watch has to tell; `None` after the last.
     pub fn poll_watch(&mut self, id: Id, waker: &Waker) -> Poll<Option<Change<EventPath<S>>>> {
-        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+        let Some(watch) = self.parts.watches.get_mut(id.index()) else {
             return Poll::Ready(None);
         };
         let next = watch.next();
@@ -223,7 +224,7 @@ impl<S: Storage> Hub<S> {
 
     /// Nobody looks at a watch any more. The server is told if it was the last one on its path.
     pub fn drop_watch(&mut self, id: Id) {
-        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+        let Some(watch) = self.parts.watches.get_mut(id.index()) else {
             return;
         };
         let known_to_server = (watch.armed.take().is_some() || watch.heir) && self.session.is_up();
@@ -253,12 +254,12 @@ impl<S: Storage> Hub<S> {
         self.parts
             .watches
             .get_mut(index)
-            .is_some_and(|(_, watch)| watch.stage == Stage::Dropped && !watch.asked)
+            .is_some_and(|watch| watch.stage == Stage::Dropped && !watch.asked)
     }
 
     /// Whether the watch at `index` is settled with the server.
     fn unwatch(&mut self, index: usize) -> bool {
-        let Some((path, _)) = self.parts.watches.get_mut(index) else {
+        let Some((path, _)) = self.parts.watches.get(index) else {
             return true;
         };
         let Some(path) = S::Path::try_from_parts(&[path]) else {
@@ -289,7 +290,7 @@ impl<S: Storage> Hub<S> {
 
     /// The request that sets a watch is under way, with `beside` one for a persistent watch.
     pub(super) fn expect_watch(&mut self, id: Id, beside: bool) {
-        if let Some((_, watch)) = self.parts.watches.get_mut(id.index()) {
+        if let Some(watch) = self.parts.watches.get_mut(id.index()) {
             watch.asked = true;
             watch.heir |= beside;
             watch.bare = false;
@@ -298,14 +299,14 @@ impl<S: Storage> Hub<S> {
 
     /// The lasting watch that was to serve this one was refused. Its own request is still under way.
     pub(super) fn bare_watch(&mut self, id: Id) {
-        if let Some((_, watch)) = self.parts.watches.get_mut(id.index()) {
+        if let Some(watch) = self.parts.watches.get_mut(id.index()) {
             watch.bare = true;
         }
     }
 
     /// The request that sets a watch was answered with `err`, or failed.
     pub(super) fn settle_watch(&mut self, id: Id, err: i32) {
-        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+        let Some(watch) = self.parts.watches.get_mut(id.index()) else {
             return;
         };
         let armed = match err {
@@ -317,7 +318,7 @@ impl<S: Storage> Hub<S> {
         if err == 0 && watch.kind == WatchKind::Persistent && watch.heir {
             self.resync_trees(id.index());
         }
-        let Some((_, watch)) = self.parts.watches.get_mut(id.index()) else {
+        let Some(watch) = self.parts.watches.get_mut(id.index()) else {
             return;
         };
         watch.asked = false;
@@ -342,7 +343,7 @@ impl<S: Storage> Hub<S> {
     /// A persistent watch was set on the path of recursive ones, and these again behind it: a server
     /// before 3.9 did not have them in between.
     fn resync_trees(&mut self, index: usize) {
-        let Some((path, _)) = self.parts.watches.get_mut(index) else {
+        let Some((path, _)) = self.parts.watches.get(index) else {
             return;
         };
         let Some(path) = S::Path::try_from_parts(&[path]) else {
@@ -405,7 +406,7 @@ impl<S: Storage> Hub<S> {
     /// Its events serve the other one as well: a recursive one's for all kinds, a persistent one's
     /// for those that fire once.
     pub(super) fn persistent_beside(&mut self, id: Id) -> Option<(S::Path, AddWatchMode)> {
-        let (path, watch) = self.parts.watches.get_mut(id.index())?;
+        let (path, watch) = self.parts.watches.get(id.index())?;
         let own = watch.kind;
         if own == WatchKind::Recursive {
             return None;
@@ -449,7 +450,7 @@ impl<S: Storage> Hub<S> {
 
     fn each_watch(&mut self, mut visit: impl FnMut(&mut Watch<<S::Watches as Watches>::Events>)) {
         for index in 0..self.parts.watches.bound() {
-            if let Some((_, watch)) = self.parts.watches.get_mut(index) {
+            if let Some(watch) = self.parts.watches.get_mut(index) {
                 visit(watch);
             }
         }
@@ -522,7 +523,7 @@ impl<S: Storage> Hub<S> {
         };
         let mut size = RESTORE_OVERHEAD;
         for index in from..end {
-            if let Some((path, watch)) = self.parts.watches.get_mut(index)
+            if let Some((path, watch)) = self.parts.watches.get(index)
                 && watch.is_armed_as(kinds)
             {
                 size += 4 + chroot + path.len();
@@ -555,7 +556,7 @@ impl<S: Storage> Hub<S> {
             op,
         };
         let chroot = self.parts.chroot.as_ref();
-        let watches = &mut self.parts.watches;
+        let watches = &self.parts.watches;
         wire::frame(spare, usize::MAX, chroot, false, |out| {
             header.encode(out);
             wire::set_watches(out, zxid, chunk.persistent, |kind, visit| {
@@ -563,7 +564,7 @@ impl<S: Storage> Hub<S> {
                     return;
                 }
                 for index in from..chunk.end {
-                    if let Some((path, watch)) = watches.get_mut(index)
+                    if let Some((path, watch)) = watches.get(index)
                         && watch.armed == Some(kind)
                     {
                         visit(Path::trusted(path));
@@ -576,7 +577,7 @@ impl<S: Storage> Hub<S> {
 
     fn lose_in(&mut self, from: usize, end: usize, kinds: &[WatchKind]) {
         for index in from..end {
-            if let Some((_, watch)) = self.parts.watches.get_mut(index)
+            if let Some(watch) = self.parts.watches.get_mut(index)
                 && watch.is_armed_as(kinds)
             {
                 watch.lose();
