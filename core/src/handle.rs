@@ -31,7 +31,7 @@ pub trait Share: Clone {
         >;
     /// An owned path.
     type Path: PathBuf;
-    /// A reply's body, which gives its room back when it is dropped.
+    /// A reply's body. It is [`Kept`] where it has room of its own to give back.
     type Body: AsRef<[u8]>;
     /// A time by the clock of the application.
     type Time;
@@ -46,6 +46,42 @@ pub trait Share: Clone {
     fn chroot(&self) -> &str;
     /// Hands a body to a caller.
     fn body(&self, body: BodyOf<Self::Storage>) -> Self::Body;
+}
+
+/// A reply's body that gives its room back to the hub when it is dropped.
+pub struct Kept<H: Share> {
+    shared: H,
+    body: Option<BodyOf<H::Storage>>,
+}
+
+impl<H: Share> Kept<H> {
+    /// Keeps `body`.
+    pub const fn new(shared: H, body: BodyOf<H::Storage>) -> Self {
+        Self {
+            shared,
+            body: Some(body),
+        }
+    }
+}
+
+impl<H: Share> AsRef<[u8]> for Kept<H> {
+    fn as_ref(&self) -> &[u8] {
+        self.body.as_ref().map_or(&[], AsRef::as_ref)
+    }
+}
+
+impl<H: Share> fmt::Debug for Kept<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kept({} bytes)", self.as_ref().len())
+    }
+}
+
+impl<H: Share> Drop for Kept<H> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            act(&self.shared, |hub| hub.recycle(body));
+        }
+    }
 }
 
 /// Calls `act` with the hub locked, and wakes whom it says once the lock is released.
@@ -329,7 +365,8 @@ impl<H: Share> Handle<H> {
     }
 
     /// Closes the session: what was submitted before is still sent, the server deletes the session's
-    /// ephemerals, and all later calls of any handle fail. It takes the close timeout at most.
+    /// ephemerals, and all later calls of any handle fail; the status says at once why. It takes the
+    /// close timeout at most.
     ///
     /// Without a connection it is done at once: what was not sent fails as [`Error::NotSent`], and
     /// the servers let the session time out.
@@ -339,10 +376,13 @@ impl<H: Share> Handle<H> {
     pub async fn close(&self) {
         let now = self.shared.now();
         act(&self.shared, |hub| hub.close(now));
-        let mut status = self.status();
-        while status.state.end().is_none() {
-            status = self.changed(status).await;
-        }
+        let mut wait = self.wait();
+        poll_fn(|cx| {
+            act(wait.shared, |hub| {
+                hub.poll_over(&mut wait.ticket, cx.waker())
+            })
+        })
+        .await;
     }
 
     /// Ends the client but leaves the session to time out, with its ephemerals, or to be resumed.

@@ -177,7 +177,7 @@ pub fn new<'d, D: Dial, const CALLS: usize, const WATCHES: usize, const TASKS: u
     let buffers = hub::Buffers { tx, bodies };
     let (parts, tx, place) = resources.split(buffers, servers.chroot(), settings.auths);
     let hub = Hub::new(session, parts, seed);
-    let link = Link::new(place.shared.insert(Shared::new(hub, servers.chroot())));
+    let link = Link::new(place.shared.insert(Shared::new(hub)));
     let line = place.line.insert(Line::new(link, servers, rx, tx));
     Ok((Handle::new(link), Runner::new(dial, line)))
 }

@@ -6,7 +6,7 @@ use core::task::{Context, Poll};
 
 use docent_core::handle::{Share as _, act};
 use docent_core::hub::{Borrowed, FixedTx, Hub};
-use docent_core::session::{Action, End, Status};
+use docent_core::session::{Action, End, Epoch, State, Status};
 use docent_core::time::Instant;
 use embassy_time::{Duration, Instant as Time, Timer};
 
@@ -24,12 +24,14 @@ pub(crate) enum Order {
 
 pub(crate) struct Orders<'d> {
     link: Link<'d>,
-    logged: Status,
+    /// The session and its state as they were last logged.
+    logged: (Epoch, State),
 }
 
 impl<'d> Orders<'d> {
     pub(crate) fn new(link: Link<'d>) -> Self {
-        let logged = link.with(|hub| hub.session().status());
+        let Status { epoch, state, .. } = link.with(|hub| hub.session().status());
+        let logged = (epoch, state);
         Self { link, logged }
     }
 
@@ -66,7 +68,7 @@ impl<'d> Orders<'d> {
             let order = order(hub, now, tx);
             (order, hub.session().status(), hub.poll_timeout())
         });
-        if status != self.logged {
+        if (status.epoch, status.state) != self.logged {
             self.log(status);
         }
         match (order, deadline) {
@@ -78,14 +80,14 @@ impl<'d> Orders<'d> {
     }
 
     fn log(&mut self, status: Status) {
-        if status.lost.is_some() && status.epoch != self.logged.epoch {
+        if status.epoch != self.logged.0 {
             log!(
                 warn,
                 "the session is over; its ephemerals and locks are gone"
             );
         }
         log!(info, "session state: {:?}", status.state);
-        self.logged = status;
+        self.logged = (status.epoch, status.state);
     }
 }
 

@@ -3,7 +3,7 @@
 use core::cell::{RefCell, RefMut};
 use core::fmt;
 
-use docent_core::handle::{Share, act};
+use docent_core::handle::{Kept, Share};
 use docent_core::hub::{BoardPath, BodyOf, Borrowed, Hub};
 use docent_core::time::Instant;
 use embassy_time::Instant as Time;
@@ -11,14 +11,12 @@ use embassy_time::Instant as Time;
 /// What the handles of a client and its runner have in common.
 pub(crate) struct Shared<'d> {
     hub: RefCell<Hub<Borrowed<'d>>>,
-    chroot: &'d str,
 }
 
 impl<'d> Shared<'d> {
-    pub(crate) const fn new(hub: Hub<Borrowed<'d>>, chroot: &'d str) -> Self {
+    pub(crate) const fn new(hub: Hub<Borrowed<'d>>) -> Self {
         Self {
             hub: RefCell::new(hub),
-            chroot,
         }
     }
 }
@@ -76,39 +74,13 @@ impl<'d> Share for Link<'d> {
     }
 
     fn chroot(&self) -> &str {
-        self.0.chroot
+        self.with(|hub| *hub.chroot())
     }
 
     fn body(&self, body: BodyOf<Borrowed<'d>>) -> Body<'d> {
-        Body {
-            link: *self,
-            body: Some(body),
-        }
+        Kept::new(*self, body)
     }
 }
 
 /// The body of a reply. Until it is dropped it occupies the room of one call.
-pub struct Body<'d> {
-    link: Link<'d>,
-    body: Option<BodyOf<Borrowed<'d>>>,
-}
-
-impl AsRef<[u8]> for Body<'_> {
-    fn as_ref(&self) -> &[u8] {
-        self.body.as_ref().map(AsRef::as_ref).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Body<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.as_ref().len())
-    }
-}
-
-impl Drop for Body<'_> {
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            act(&self.link, |hub| hub.recycle(body));
-        }
-    }
-}
+pub type Body<'d> = Kept<Link<'d>>;

@@ -18,7 +18,7 @@ use crate::session::{End, Epoch};
 #[derive(Debug)]
 pub struct Claimed<P> {
     /// Tells this entry from a later one in the same place.
-    serial: u64,
+    serial: u32,
     orphan: Option<(P, bool)>,
 }
 
@@ -32,7 +32,7 @@ pub struct Orphan<P> {
     /// The session that owns the node.
     pub epoch: Epoch,
     id: Id,
-    serial: u64,
+    serial: u32,
 }
 
 /// A place in the claim table, and the beginning of the path to be created.
@@ -46,7 +46,7 @@ pub(crate) struct NewClaim<P> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClaimTicket {
     id: Id,
-    serial: u64,
+    serial: u32,
     pub(crate) epoch: Epoch,
 }
 
@@ -67,14 +67,14 @@ impl<S: Storage> Hub<S> {
         if self.session.id() == 0 {
             return Err(Error::NotSent(End::Expired));
         }
-        let serial = self.next_claim;
-        let path = protected(self.session.id(), serial, parent, name)?;
+        let path = protected(self.session.id(), self.next_claim, parent, name)?;
+        let serial = self.next_claim as u32;
         let entry = Claimed {
             serial,
             orphan: None,
         };
         let index = self.parts.claims.insert(entry).map_err(|_| Error::Full)?;
-        self.next_claim = serial.wrapping_add(1);
+        self.next_claim = self.next_claim.wrapping_add(1);
         let ticket = ClaimTicket {
             id: Id::new(index).ok_or(Error::Full)?,
             serial,
@@ -184,14 +184,14 @@ impl<S: Storage> Hub<S> {
         self.orphaned = 0;
     }
 
-    fn entry(&mut self, id: Id, serial: u64) -> Option<&mut Claimed<S::Path>> {
+    fn entry(&mut self, id: Id, serial: u32) -> Option<&mut Claimed<S::Path>> {
         self.parts
             .claims
             .get_mut(id.index())
             .filter(|entry| entry.serial == serial)
     }
 
-    fn remove_claim(&mut self, id: Id, serial: u64) {
+    fn remove_claim(&mut self, id: Id, serial: u32) {
         if let Some(entry) = self.entry(id, serial) {
             let orphaned = entry.orphan.is_some();
             self.orphaned -= usize::from(orphaned);

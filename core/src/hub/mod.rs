@@ -152,8 +152,8 @@ impl<S: Storage> Hub<S> {
     }
 
     /// The prefix of all paths, as given by the connect string.
-    pub fn chroot(&self) -> &str {
-        self.parts.chroot.as_ref()
+    pub const fn chroot(&self) -> &S::Chroot {
+        &self.parts.chroot
     }
 
     /// The session's state, after a look at the clock: a process that slept through the end of its
@@ -162,7 +162,7 @@ impl<S: Storage> Hub<S> {
         if self.session.lease().is_some_and(|end| end <= now) {
             self.handle_timeout(now);
         }
-        self.session.status()
+        self.session.status_of_callers()
     }
 
     /// How many requests are waiting for their reply, sent or not.
@@ -281,7 +281,7 @@ impl<S: Storage> Hub<S> {
         self.unsent -= 1;
         let own = self.parts.tx.len() - start;
         self.parts.tx.truncate(start);
-        let size = own + self.chroot().len() + beside.path.as_str().len() + ADD_WATCH;
+        let size = own + self.chroot().as_ref().len() + beside.path.as_str().len() + ADD_WATCH;
         (size > limit).then_some(Error::TooLarge { size, limit })
     }
 
@@ -489,6 +489,15 @@ impl<S: Storage> Hub<S> {
         Poll::Pending
     }
 
+    /// Waits until the client is over.
+    pub(crate) fn poll_over(&mut self, ticket: &mut Option<usize>, waker: &Waker) -> Poll<()> {
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        self.await_state(ticket, waker);
+        Poll::Pending
+    }
+
     fn await_state(&mut self, ticket: &mut Option<usize>, waker: &Waker) {
         let ticket = *ticket.get_or_insert_with(|| Self::ticket(&mut self.next_ticket));
         let evicted = self.parts.state.set(ticket, waker);
@@ -512,6 +521,7 @@ impl<S: Storage> Hub<S> {
     pub fn close(&mut self, now: Instant) {
         self.session.close(now);
         self.follow();
+        self.wake.state = true;
         self.wake.driver = true;
     }
 

@@ -5,13 +5,12 @@ use core::pin::Pin;
 use core::task::Poll;
 
 /// The futures stay where they are: to move them in here would cost their memory twice.
-pub(super) async fn race<T>(
+pub(super) fn race<T>(
     mut one: Pin<&mut impl Future<Output = T>>,
     mut other: Pin<&mut impl Future<Output = T>>,
-) -> T {
-    poll_fn(|cx| match one.as_mut().poll(cx) {
+) -> impl Future<Output = T> {
+    poll_fn(move |cx| match one.as_mut().poll(cx) {
         Poll::Pending => other.as_mut().poll(cx),
         ready => ready,
     })
-    .await
 }

@@ -1,7 +1,7 @@
 //! What the session wants done: actions, messages, and the time of the next look at the clock.
 
 use super::link::Restore;
-use super::{Action, CLOSE_XID, Closing, Control, End, Link, Phase, Session};
+use super::{Action, CLOSE_XID, Closing, Control, End, Link, Phase, Session, State, Status};
 use crate::time::Instant;
 use crate::wire::Connect;
 
@@ -153,6 +153,15 @@ impl Session {
             Closing::No => self.status.state.end(),
             _ => Some(self.status.state.end().unwrap_or(End::Closed)),
         }
+    }
+
+    /// The status as callers are to see it: over from when on their requests are refused.
+    pub(crate) fn status_of_callers(&self) -> Status {
+        let mut status = self.status;
+        if self.closing != Closing::No && status.state.end().is_none() {
+            status.state = State::Closed;
+        }
+        status
     }
 
     /// Whether anything changed that the hub must follow, since last asked.

@@ -42,7 +42,7 @@ pub enum State {
     Expired,
     /// A server refused the client's credentials. The client is over.
     AuthFailed,
-    /// The client was closed.
+    /// The client was closed, or is about to be and takes no requests any more.
     Closed,
 }
 

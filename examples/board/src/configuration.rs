@@ -22,7 +22,7 @@ const NODE: &str = "/board/config";
 /// Follows the node until it says "off" or the client is over.
 pub(crate) async fn follow(client: Client<'static>) {
     loop {
-        match look(client).await {
+        match look(&client).await {
             Ok(Some(mut watcher)) => drop(watcher.next().await),
             Ok(None) => return,
             // Looks again, also in the next session.
@@ -37,7 +37,7 @@ pub(crate) async fn follow(client: Client<'static>) {
 }
 
 /// Does as the node says, and returns what tells of its next change; nothing if it says "off".
-async fn look(client: Client<'static>) -> Result<Option<Watcher>, Error> {
+async fn look(client: &Client<'static>) -> Result<Option<Watcher>, Error> {
     let path = Path::new(NODE)?;
     loop {
         // The watch is set with the read, so that no change between them is missed.

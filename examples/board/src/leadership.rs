@@ -21,7 +21,7 @@ const STEPS: u32 = 5;
 #[embassy_executor::task]
 pub(crate) async fn compete(client: Client<'static>) {
     loop {
-        match lead(client).await {
+        match lead(&client).await {
             // There will be another session.
             Ok(()) | Err(Error::NotSent(End::Expired)) => {}
             Err(Error::NotSent(_)) => return,
@@ -34,15 +34,15 @@ pub(crate) async fn compete(client: Client<'static>) {
 }
 
 /// Waits for a turn, and leads once.
-async fn lead(client: Client<'static>) -> Result<(), Error> {
-    create_parents(&client, Path::new(WORK)?, CreateMode::Persistent, Acl::OPEN).await?;
+async fn lead(client: &Client<'static>) -> Result<(), Error> {
+    create_parents(client, Path::new(WORK)?, CreateMode::Persistent, Acl::OPEN).await?;
     let guard = turn(client).await?;
     work(client, guard).await
 }
 
 /// Waits for a turn. The lock itself is not needed any more once there is a guard.
-async fn turn(client: Client<'static>) -> Result<Guard<Client<'static>>, Error> {
-    let lock = Lock::new(client, Path::new(LOCK)?)?;
+async fn turn(client: &Client<'static>) -> Result<Guard<Client<'static>>, Error> {
+    let lock = Lock::new(*client, Path::new(LOCK)?)?;
     lock.acquire().await
 }
 
@@ -52,7 +52,7 @@ async fn turn(client: Client<'static>) -> Result<Guard<Client<'static>>, Error> 
     reason = "an async fn would have room for two guards"
 )]
 fn work(
-    client: Client<'static>,
+    client: &Client<'static>,
     guard: Guard<Client<'static>>,
 ) -> impl Future<Output = Result<(), Error>> {
     async move {
@@ -70,7 +70,7 @@ fn work(
     }
 }
 
-async fn steps(client: Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
+async fn steps(client: &Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
     for _ in 0..STEPS {
         loop {
             match step(client, guard).await {
@@ -86,7 +86,7 @@ async fn steps(client: Client<'static>, guard: &Guard<Client<'static>>) -> Resul
 
 /// Writes, in one transaction with a check that the lock is held: even a board that was stopped for
 /// an hour right here could not write when it is another's turn.
-async fn step(client: Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
+async fn step(client: &Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
     let write = Op::SetData(SetData {
         path: Path::new(WORK)?,
         data: b"board",

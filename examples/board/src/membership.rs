@@ -17,7 +17,7 @@ const PARENT: &str = "/board/members";
 #[embassy_executor::task]
 pub(crate) async fn keep(client: Client<'static>) {
     loop {
-        match join(client).await {
+        match join(&client).await {
             // There will be another session.
             Ok(()) | Err(Error::NotSent(End::Expired)) => {}
             Err(Error::NotSent(_)) => return,
@@ -30,10 +30,10 @@ pub(crate) async fn keep(client: Client<'static>) {
 }
 
 /// Is a member until the session is over.
-async fn join(client: Client<'static>) -> Result<(), Error> {
+async fn join(client: &Client<'static>) -> Result<(), Error> {
     // Whatever this handle does it does in the session that there is now.
     let (pinned, session, mut status) = client.session().await?;
-    create(pinned, session).await?;
+    create(&pinned, session).await?;
     log::info!("a member, in session {session:#x}");
     let epoch = status.epoch;
     while status.epoch == epoch && status.state.end().is_none() {
@@ -43,7 +43,7 @@ async fn join(client: Client<'static>) -> Result<(), Error> {
 }
 
 /// Creates the node, unless this session has it.
-async fn create(client: Client<'static>, session: i64) -> Result<(), Error> {
+async fn create(client: &Client<'static>, session: i64) -> Result<(), Error> {
     loop {
         let create = Create {
             path: Path::new(NODE)?,
@@ -55,7 +55,7 @@ async fn create(client: Client<'static>, session: i64) -> Result<(), Error> {
             Ok(()) => return Ok(()),
             Err(Error::Server(Code::NoNode)) => {
                 let parent = Path::new(PARENT)?;
-                create_parents(&client, parent, CreateMode::Persistent, Acl::OPEN).await?;
+                create_parents(client, parent, CreateMode::Persistent, Acl::OPEN).await?;
             }
             // By a request whose answer was lost, or in the session before the board was reset.
             Err(Error::Server(Code::NodeExists)) => match owner(client).await? {
@@ -70,7 +70,7 @@ async fn create(client: Client<'static>, session: i64) -> Result<(), Error> {
 }
 
 /// The session that a node belongs to, if it exists.
-async fn owner(client: Client<'static>) -> Result<Option<i64>, Error> {
+async fn owner(client: &Client<'static>) -> Result<Option<i64>, Error> {
     let path = Path::new(NODE)?;
     match client.retry(Exists { path }).await {
         Ok(stat) => Ok(Some(stat.ephemeral_owner)),
@@ -79,7 +79,7 @@ async fn owner(client: Client<'static>) -> Result<Option<i64>, Error> {
     }
 }
 
-async fn delete(client: Client<'static>) -> Result<(), Error> {
+async fn delete(client: &Client<'static>) -> Result<(), Error> {
     let delete = Delete {
         path: Path::new(NODE)?,
         version: None,

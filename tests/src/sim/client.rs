@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use docent_core::error::ProtocolError;
-use docent_core::handle::{Handle, Share, act};
+use docent_core::handle::{Handle, Kept, Share, act};
 use docent_core::hub::{
     BoardPath, BodyOf, Borrowed, Buffers, EventQueue, FixedTx, Frame, Heap, HeapAuths, HeapTx, Hub,
     Limits, Parts, Resources, Storage, Tx, Watches,
@@ -196,7 +196,7 @@ impl<K: Kind> Hold<K> {
 impl<K: Kind> Share for Hold<K> {
     type Storage = K::Storage;
     type Path = K::Path;
-    type Body = Kept<K>;
+    type Body = Kept<Self>;
     type Time = Instant;
 
     fn with<T>(&self, act: impl FnOnce(&mut Hub<K::Storage>) -> T) -> T {
@@ -215,37 +215,8 @@ impl<K: Kind> Share for Hold<K> {
         self.0.chroot
     }
 
-    fn body(&self, body: BodyOf<K::Storage>) -> Kept<K> {
-        Kept {
-            shared: self.clone(),
-            body: Some(body),
-        }
-    }
-}
-
-/// The body of a reply, which gives its room back when it is dropped.
-pub struct Kept<K: Kind> {
-    shared: Hold<K>,
-    body: Option<BodyOf<K::Storage>>,
-}
-
-impl<K: Kind> std::fmt::Debug for Kept<K> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Kept({} bytes)", self.as_ref().len())
-    }
-}
-
-impl<K: Kind> AsRef<[u8]> for Kept<K> {
-    fn as_ref(&self) -> &[u8] {
-        self.body.as_ref().map_or(&[], AsRef::as_ref)
-    }
-}
-
-impl<K: Kind> Drop for Kept<K> {
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            act(&self.shared, |hub| hub.recycle(body));
-        }
+    fn body(&self, body: BodyOf<K::Storage>) -> Kept<Self> {
+        Kept::new(self.clone(), body)
     }
 }
 

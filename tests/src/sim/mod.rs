@@ -51,7 +51,7 @@ mod workload;
 mod world;
 
 pub use self::builder::Sim;
-pub use self::client::{Hold, Kept, Kind, OnBoard, OnHeap};
+pub use self::client::{Hold, Kind, OnBoard, OnHeap};
 pub use self::failure::Failure;
 pub use self::faults::{Counts, Fault};
 pub use self::simulation::{Client, Process, Simulation, Task};

@@ -34,6 +34,7 @@ on_both! {<2, 2>:
     a_session_is_waited_for,
     without_a_client_no_session_is_waited_for,
     a_change_of_state_is_waited_for,
+    a_client_that_closes_says_so_before_it_is_over,
 }
 
 /// A hub that the tasks of one thread share.
@@ -530,6 +531,28 @@ fn without_a_client_no_session_is_waited_for<K: Kind>() {
         script.wake();
     });
     assert_eq!(task.run(), Some(Err(Error::NotSent(End::Closed))));
+}
+
+fn a_client_that_closes_says_so_before_it_is_over<K: Kind>() {
+    let shared = connected::<K>();
+    let handle = shared.handle();
+    let mut change = Task::new(handle.changed(handle.status()));
+    assert!(change.run().is_none());
+    let mut close = Task::new(handle.close());
+    assert!(close.run().is_none());
+
+    let refused = handle.submit(&Exists { path: path("/a") });
+    assert_eq!(refused.err(), Some(Error::NotSent(End::Closed)));
+    assert_eq!(change.run().map(|now| now.state), Some(State::Closed));
+    assert_eq!(handle.status().state.end(), Some(End::Closed));
+
+    assert_eq!(transmit(&shared), ["close"]);
+    assert!(close.run().is_none());
+    shared.script(|script| {
+        script.frame(&reply(i32::MAX, 1, 0, b"")).unwrap();
+        script.wake();
+    });
+    assert!(close.run().is_some());
 }
 
 fn a_change_of_state_is_waited_for<K: Kind>() {

@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 
-use docent_core::handle::{Share, act};
+use docent_core::handle::{Kept, Share, act};
 use docent_core::hub::{BoardPath, BodyOf, Borrowed, Hub};
 use docent_core::time::Instant;
 
@@ -42,7 +42,7 @@ impl<'d> Link<'d> {
 impl<'d> Share for Link<'d> {
     type Storage = Borrowed<'d>;
     type Path = BoardPath;
-    type Body = Body<'d>;
+    type Body = Kept<Self>;
     type Time = Instant;
 
     fn with<T>(&self, act: impl FnOnce(&mut Hub<Borrowed<'d>>) -> T) -> T {
@@ -61,30 +61,7 @@ impl<'d> Share for Link<'d> {
         self.0.chroot
     }
 
-    fn body(&self, body: BodyOf<Borrowed<'d>>) -> Body<'d> {
-        Body {
-            link: *self,
-            body: Some(body),
-        }
-    }
-}
-
-/// A reply's body. Its room goes back to the hub with it.
-pub(crate) struct Body<'d> {
-    link: Link<'d>,
-    body: Option<BodyOf<Borrowed<'d>>>,
-}
-
-impl AsRef<[u8]> for Body<'_> {
-    fn as_ref(&self) -> &[u8] {
-        self.body.as_ref().map(AsRef::as_ref).unwrap_or_default()
-    }
-}
-
-impl Drop for Body<'_> {
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            act(&self.link, |hub| hub.recycle(body));
-        }
+    fn body(&self, body: BodyOf<Borrowed<'d>>) -> Kept<Self> {
+        Kept::new(*self, body)
     }
 }
