@@ -22,6 +22,7 @@ macro_rules! codes {
         }
 
         impl From<i32> for Code {
+            #[inline(never)]
             fn from(number: i32) -> Self {
                 match number {
                     $($number => Self::$name,)*

@@ -335,16 +335,15 @@ fn minus(digits: &str) -> Option<i32> {
         10 => magnitude >= 1_000_000_000,
         _ => false,
     };
-    canonical.then(|| magnitude.checked_neg()?.try_into().ok())?
+    canonical.then(|| 0_i32.checked_sub_unsigned(magnitude))?
 }
 
-fn decimal(digits: &str) -> Option<i64> {
-    // `parse` alone would take a sign.
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        digits.parse().ok()
-    } else {
-        None
-    }
+/// Unlike `parse` it takes no sign.
+fn decimal(digits: &str) -> Option<u32> {
+    digits.bytes().try_fold(0_u32, |number, byte| {
+        let digit = char::from(byte).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Whether a path is valid at the first glance, as nearly all are: printable ASCII, and no name

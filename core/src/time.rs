@@ -60,9 +60,9 @@ pub(crate) struct Millis(pub(crate) u32);
 impl Millis {
     /// As much of `duration` as there can be.
     pub(crate) fn floor(duration: Duration) -> Self {
-        let whole = duration.as_secs().saturating_mul(1000);
-        let millis = whole.saturating_add(duration.subsec_millis().into());
-        Self(millis.try_into().unwrap_or(u32::MAX))
+        let seconds = u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        let millis = seconds.saturating_mul(1000);
+        Self(millis.saturating_add(duration.subsec_millis()))
     }
 
     /// At least `duration`, if there can be so much.
@@ -94,6 +94,8 @@ impl Div<u32> for Millis {
 impl Add<Millis> for Instant {
     type Output = Self;
 
+    // 64 bits are much for a small processor.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn add(self, millis: Millis) -> Self {
         self.after(millis.micros())
     }

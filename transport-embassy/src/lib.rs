@@ -122,6 +122,7 @@ mod shared;
 #[cfg(feature = "tls")]
 mod tls;
 
+use docent_core::connect_string::ConnectString;
 use docent_core::handle::Handle;
 use docent_core::hub::{self, Hub};
 use docent_core::session::Session;
@@ -169,8 +170,9 @@ pub fn new<'d, D: Dial, const CALLS: usize, const WATCHES: usize, const TASKS: u
     }
     let longest = tx[0].len().min(tx[1].len()).saturating_sub(4);
     settings.config.max_request = settings.config.max_request.min(longest);
-    let servers = settings.check()?;
+    let servers = ConnectString::parse(settings.servers)?;
     let mut session = Session::new(settings.config, servers.len(), seed, now())?;
+    settings.check_auths()?;
     if let Some(credentials) = settings.resume {
         session.resume(credentials);
     }

@@ -1,6 +1,6 @@
 //! What a user may set about a client.
 
-use docent_core::connect_string::{BadConnectString, ConnectString};
+use docent_core::connect_string::BadConnectString;
 use docent_core::session::{BadConfig, Config, Credentials};
 use docent_core::wire::Credential;
 
@@ -32,13 +32,11 @@ impl<'d> Settings<'d> {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<ConnectString<'d>, BadSettings> {
-        let servers = ConnectString::parse(self.servers)?;
-        self.config.check()?;
+    pub(crate) fn check_auths(&self) -> Result<(), BadSettings> {
         let limit = self.config.max_request;
         match self.auths.iter().position(|auth| !auth.fits(limit)) {
             Some(place) => Err(BadSettings::Auth { place, limit }),
-            None => Ok(servers),
+            None => Ok(()),
         }
     }
 }

@@ -228,6 +228,7 @@ impl<T> Slots<T> for Table<'_, T> {
         }
     }
 
+    #[inline(never)]
     fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.0.get_mut(index)?.as_mut()
     }
@@ -306,6 +307,7 @@ impl Watches for WatchTable<'_> {
         Some((watch.queue.own(), watch))
     }
 
+    #[inline(never)]
     fn get_mut(&mut self, index: usize) -> Option<&mut Watch<Queue>> {
         self.0.get_mut(index)?.as_mut()
     }

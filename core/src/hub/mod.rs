@@ -430,7 +430,7 @@ impl<S: Storage> Hub<S> {
     // ---- waiting ----
 
     /// A place became free that somebody may wait for.
-    #[inline]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     const fn freed_room(&mut self) {
         if self.contended {
             self.wake.room += 1;
