@@ -7,7 +7,7 @@ use docent_core::error::ProtocolError;
 use docent_core::handle::{Handle, act};
 use docent_core::hub::FixedTx;
 use docent_core::recipes::reap;
-use docent_core::session::{Action, End};
+use docent_core::session::{Action, End, HostIndex};
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 
@@ -56,21 +56,17 @@ impl<'d, D: Dial> Runner<'d, D> {
     pub async fn run(&mut self) -> End {
         // A run before this one may have been cancelled.
         self.line.end();
-        let client = Handle::new(self.line.link);
-        let reap = async {
-            // Made in here, so that there is room for one of it and not for two.
-            reap(client).await;
-            pending().await
-        };
+        let reap = reap(Handle::new(self.line.link));
         match select(self.serve(), reap).await {
-            Either::First(end) | Either::Second(end) => end,
+            Either::First(end) => end,
+            Either::Second(()) => pending().await,
         }
     }
 
     async fn serve(&mut self) -> End {
         loop {
             match self.line.orders.next(None).await {
-                Order::Act(Action::Dial(host)) => self.connect(host.get()).await,
+                Order::Act(Action::Dial(host)) => self.connect(host).await,
                 Order::Act(_) | Order::Send => {}
                 Order::End(end) => return end,
             }
@@ -78,18 +74,18 @@ impl<'d, D: Dial> Runner<'d, D> {
     }
 
     /// Connects to a server, and serves the connection until it is lost.
-    async fn connect(&mut self, host: usize) {
-        let Some(server) = self.line.servers.hosts().nth(host) else {
+    async fn connect(&mut self, host: HostIndex) {
+        let Some(server) = self.line.servers.hosts().nth(host.get()) else {
             return;
         };
         match select(self.line.orders.hang_up(), self.dial.dial(server)).await {
-            Either::First(()) => log!(debug, "no answer from server {} in time", host),
+            Either::First(()) => log!(debug, "no answer from server {} in time", host.get()),
             Either::Second(Ok(mut connection)) => self.line.serve(&mut connection).await,
             Either::Second(Err(error)) => {
                 log!(
                     debug,
                     "cannot connect to server {}: {}",
-                    host,
+                    host.get(),
                     Shown(&error)
                 );
                 self.line.end();
@@ -137,29 +133,38 @@ impl<'d> Line<'d> {
     }
 
     /// Sends what there is to send, or else receives once.
-    async fn exchange<C: Read + Write>(&mut self, connection: &mut C) -> Result<(), Lost> {
-        let next = self.orders.next(Some(&mut self.sender.tx));
-        let read = connection.read(self.receiver.room());
-        let order = match select(next, read).await {
-            Either::First(order) => order,
-            Either::Second(Ok(count)) if count > 0 => {
-                return self.receiver.receive(count).map_err(Lost::Protocol);
-            }
-            Either::Second(_) => return Err(Lost::Closed),
-        };
-        match order {
-            Order::Send => {
-                match select(self.orders.hang_up(), self.sender.send(connection)).await {
-                    Either::First(()) => Err(Lost::HungUp),
-                    Either::Second(Ok(true)) => Ok(()),
-                    Either::Second(_) => Err(Lost::Closed),
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would keep its arguments twice"
+    )]
+    fn exchange<C: Read + Write>(
+        &mut self,
+        connection: &mut C,
+    ) -> impl Future<Output = Result<(), Lost>> {
+        async move {
+            let next = self.orders.next(Some(&mut self.sender.tx));
+            let read = connection.read(self.receiver.room());
+            let order = match select(next, read).await {
+                Either::First(order) => order,
+                Either::Second(Ok(count)) if count > 0 => {
+                    return self.receiver.receive(count).map_err(Lost::Protocol);
                 }
+                Either::Second(_) => return Err(Lost::Closed),
+            };
+            match order {
+                Order::Send => {
+                    match select(self.orders.hang_up(), self.sender.send(connection)).await {
+                        Either::First(()) => Err(Lost::HungUp),
+                        Either::Second(Ok(true)) => Ok(()),
+                        Either::Second(_) => Err(Lost::Closed),
+                    }
+                }
+                Order::Act(Action::Probe(host)) => {
+                    act(&self.link, |hub| hub.handle_probed(now(), host, false));
+                    Ok(())
+                }
+                Order::Act(_) | Order::End(_) => Err(Lost::HungUp),
             }
-            Order::Act(Action::Probe(host)) => {
-                act(&self.link, |hub| hub.handle_probed(now(), host, false));
-                Ok(())
-            }
-            Order::Act(_) | Order::End(_) => Err(Lost::HungUp),
         }
     }
 }
