@@ -70,14 +70,14 @@
 //!
 //! | what | 32 | 64 |
 //! |---|---:|---:|
-//! | `Resources`, for each call | 168 | 208 |
-//! | `Resources`, for each watch | 224 | 248 |
+//! | `Resources`, for each call | 160 | 192 |
+//! | `Resources`, for each watch | 120 | 128 |
 //! | `Resources`, for each task | 24 | 48 |
-//! | `Resources`, the rest | 752 | 1024 |
+//! | `Resources`, the rest | 640 | 904 |
 //! | `Runner<Net>` | 28 | 56 |
-//! | the future of `Runner::run` | 488 | 840 |
-//! | the future of `Lock::acquire` | 432 | 600 |
-//! | `Guard` | 160 | 176 |
+//! | the future of `Runner::run` | 432 | 736 |
+//! | the future of `Lock::acquire` | 424 | 584 |
+//! | `Guard` | 152 | 160 |
 //!
 //! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,
 //! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 2,392 bytes for its session, and 816 in
