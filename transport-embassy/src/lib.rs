@@ -80,8 +80,12 @@
 //! | `Guard` | 152 | 160 |
 //!
 //! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,
-//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 2,392 bytes for its session, and 816 in
+//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 1,856 bytes for its session, and 460 in
 //! the task that runs it.
+//!
+//! A quarter of that is room for paths, of 96 bytes each. A board whose paths are shorter, or longer, sets
+//! [`DOCENT_BYTES_PER_PATH`](hub::BYTES_PER_PATH) when it is compiled: with 72, as in the project's own
+//! firmware, 192 bytes less are set aside for the tables, and less in all futures of locks.
 //!
 //! # Other stacks, and TLS
 //!

@@ -60,8 +60,8 @@ impl<'d> Storage for Borrowed<'d> {
 ///
 /// | what | bytes |
 /// |---|---|
-/// | `Resources`, for each call | 208 |
-/// | `Resources`, for each watch | 248 |
+/// | `Resources`, for each call | 192 |
+/// | `Resources`, for each watch | 128 |
 /// | `Resources`, for each task | 48 |
 /// | [`Hub`](super::Hub) | 880 |
 /// | of which [`Session`](crate::session::Session) | 448 |
