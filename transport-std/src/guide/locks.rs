@@ -1,4 +1,4 @@
-//! Locks: the lock, its guard, and fencing.
+//! Locks: the mutex and its kin, their guards, and fencing.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -27,7 +27,13 @@
 //! | `release()` | [`Guard::release`](docent_core::recipes::Guard::release), or drop the guard |
 //! | `isAcquiredInThisProcess()` | [`Guard::is_held`](docent_core::recipes::Guard::is_held) |
 //! | a `ConnectionStateListener` of one's own | [`Guard::lost`](docent_core::recipes::Guard::lost) |
-//! | reentrant, bound to a thread | neither: a second `acquire` waits for the first guard |
+//! | reentrant, bound to a thread | neither: a second `acquire` waits for the first guard. [`ReentrantLock`](crate::ReentrantLock) knows owners by a key |
+//! | `getParticipantNodes()` | [`Lock::explain`](docent_core::recipes::Lock::explain) |
+//! | `makeRevocable(listener)`, `Revoker` | [`Guard::revocations`](docent_core::recipes::Guard::revocations), [`revoke`](docent_core::recipes::revoke) |
+//! | `InterProcessReadWriteLock` | [`Client::rw_lock`](crate::Client::rw_lock) |
+//! | `InterProcessSemaphoreV2` | [`Client::semaphore`](crate::Client::semaphore) |
+//! | `InterProcessSemaphoreMutex` | [`Client::lock`](crate::Client::lock), or a semaphore of one permit at Curator's paths |
+//! | `InterProcessMultiLock` | [`acquire_all`](crate::acquire_all) |
 //!
 //! The nodes are laid out as Curator does it, so that processes with Curator, or with the Go client,
 //! and processes with Docent exclude each other at one path. kazoo gives its nodes other names: its
@@ -50,6 +56,54 @@
 //!
 //! The lock is granted only if the node belongs to the session there is now. A node of an earlier
 //! session of the same process does not count.
+//!
+//! [`try_acquire`](docent_core::recipes::Lock::try_acquire) does not wait for others. A timeout around
+//! `acquire` waits for so long; what it leaves is cleaned up.
+//!
+//! # Who is in the way
+//!
+//! [`explain`](docent_core::recipes::Lock::explain) reads the queue and prints, for the person on call,
+//! who holds the lock, since when, in which session, and who waits for whom:
+//!
+//! ```text
+//! /locks/report: 2 in the queue, and 1 other children, which are ignored
+//!   0. _c_0f..-lock-0000000001 of session 0x10, since 2001-09-09 01:46:40 UTC, is served
+//!   1. _c_1e..-lock-0000000002 of session 0x20 (this one), since 2001-09-09 01:46:41 UTC, waits for 0.
+//! ```
+//!
+//! # Readers and writers
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let lock = client.rw_lock("/locks/table")?;
+//! let writer = lock.write().await?;
+//! // .. and nobody writes before this has read what it wrote:
+//! let reader = lock.downgrade(writer).await.map_err(|kept| kept.error)?;
+//! match lock.try_upgrade(reader).await {
+//!     Ok(writer) => writer.release().await?,
+//!     Err(kept) => println!("others read, too: {}", kept.error),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A reader waits for the writers ahead of it, a writer for everybody ahead. There is no waiting for an
+//! upgrade: two readers who did would wait for each other for ever.
+//!
+//! # Permits
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let semaphore = client.semaphore("/licences", 10)?;
+//! let lease = semaphore.acquire().await?;
+//! let more: Vec<_> = semaphore.acquire_many(3).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A lease is a guard. Several are taken together, so that nobody holds some and waits for others who do
+//! the same. All who share a semaphore should agree about the number of permits, or read it from a
+//! [node](docent_core::recipes::Semaphore::with_shared_permits).
 //!
 //! # Giving back
 //!

@@ -4,7 +4,8 @@
 //! * [`outcomes`]: what an error says, and what to do about a lost connection.
 //! * [`sessions`]: states, epochs, the lease, and the timeline of a session that is lost.
 //! * [`watches`]: one-shot and lasting watches, and what they do not tell.
-//! * [`locks`]: the lock, its guard, and fencing.
+//! * [`locks`]: the mutex and its kin, their guards, and fencing.
+//! * [`leaders`]: elections, and what one may do who leads.
 //!
 //! # What is called what
 //!
@@ -30,13 +31,15 @@
 //! | `ConnectionLossException` | [`ErrorKind::ConnectionLost`](crate::ErrorKind::ConnectionLost), but only for what was sent |
 //! | `SessionExpiredException` | [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) with [`End::Expired`](crate::End::Expired); the next session opens by itself |
 //! | `NoNodeException` and its like | [`ErrorKind::Server`](crate::ErrorKind::Server) with a [`Code`](crate::Code) |
-//! | `InterProcessMutex` | [`Client::lock`](crate::Client::lock): the same nodes, but not reentrant |
+//! | `InterProcessMutex` and other locks | [a table of their own](locks#coming-from-curator) |
+//! | `LeaderLatch`, `LeaderSelector` | [a table of their own](leaders#which-to-take) |
 //! | `getSessionId`, `getSessionPasswd` | [`Client::credentials`](crate::Client::credentials), [`Builder::resume`](crate::Builder::resume) |
 //! | `close()` | [`Client::close`](crate::Client::close) |
 //!
 //! Caches, leader election, barriers, semaphores and counters are not there yet.
 
 pub mod connecting;
+pub mod leaders;
 pub mod locks;
 pub mod outcomes;
 pub mod sessions;
