@@ -1,6 +1,6 @@
 //! What the nodes of locks and elections are called, here and by other clients.
 
-/// What nodes in a queue are called: [protected](Claim::path) names, before the servers' numbers.
+/// What nodes in a queue are called: [protected](crate::client::Claim::path) names, before the servers' numbers.
 ///
 /// It says who waits for whom. Clients that compete must agree about that, but need not use the same
 /// names: each may know several of others, which slashes separate. All sequential children of a node

@@ -36,7 +36,7 @@
 //! | `getSessionId`, `getSessionPasswd` | [`Client::credentials`](crate::Client::credentials), [`Builder::resume`](crate::Builder::resume) |
 //! | `close()` | [`Client::close`](crate::Client::close) |
 //!
-//! Caches, leader election, barriers, semaphores and counters are not there yet.
+//! Barriers, queues and counters are not there yet.
 
 pub mod connecting;
 pub mod leaders;
