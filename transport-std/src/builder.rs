@@ -254,6 +254,6 @@ pub(crate) fn check_auth(scheme: &str, data: &[u8], limit: usize) -> Result<(), 
 }
 
 /// A number unlike that of other clients, for jitter and names; not a secret.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

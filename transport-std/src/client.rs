@@ -17,6 +17,7 @@ use docent_core::wire::{
 };
 
 use crate::builder::check_auth;
+use crate::cache;
 use crate::error::Error;
 use crate::shared::Link;
 use crate::watch::{States, Watcher};
@@ -505,6 +506,11 @@ impl Client {
     ) -> Result<T, Error> {
         let recipe = new(self.handle.clone(), checked(operation, path)?);
         recipe.map_err(|kind| Error::new(operation, Some(path), kind))
+    }
+
+    /// Settings for a cache of the node at `path` and all below it: see [`cache`](crate::cache).
+    pub fn cache(&self, path: &str) -> cache::Builder {
+        cache::Builder::new(self.handle.clone(), path)
     }
 
     // ---- the session ----

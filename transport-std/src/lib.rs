@@ -143,6 +143,7 @@
 //! and data are never logged.
 
 mod builder;
+pub mod cache;
 mod client;
 mod connect;
 mod driver;

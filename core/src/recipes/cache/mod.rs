@@ -472,7 +472,7 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
         }
         self.contact = contact;
         let (zxid, epoch) = (contact.0, self.status.epoch);
-        self.store.settled(zxid);
+        self.store.settled(contact);
         let was_fresh = core::mem::replace(&mut self.fresh, true);
         if self.ready != Some(epoch) {
             self.ready = Some(epoch);

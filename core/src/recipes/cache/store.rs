@@ -6,6 +6,7 @@ use crate::client::Watcher;
 use crate::error::Error;
 use crate::path::{Path, PathBuf};
 use crate::recipes::cache::{Event, Reader};
+use crate::time::Instant;
 use crate::wire::{Full, Stat};
 
 /// A node that a cache holds.
@@ -66,9 +67,10 @@ pub trait Store: Sized {
     fn tally(&self) -> Tally;
     /// Whether there has been room again since the last call.
     fn take_freed(&mut self) -> bool;
-    /// The view now has everything up to a transaction.
-    fn settled(&mut self, zxid: i64) {
-        let _ = zxid;
+    /// The view now has everything up to a transaction, and all that its server had applied at this
+    /// time. Nothing is asked for any more.
+    fn settled(&mut self, contact: (i64, Instant)) {
+        let _ = contact;
     }
 }
 
