@@ -1,10 +1,11 @@
-//! A tour of Docent: clients, watches, a lock, and what becomes of them when networks fail.
+//! A tour of Docent: clients, watches, a lock, a cache, and what becomes of them when networks fail.
 //!
 //! `cargo run --example tour` starts three servers in its own process and prints what happens.
 //! `ZK_CONNECT=host:port cargo run --example tour` does the same with real servers.
 //!
 //! Each chapter is a file of its own, and reads on its own.
 
+mod cache;
 mod cut;
 mod lock;
 mod stage;
@@ -27,6 +28,7 @@ pub(crate) async fn tour(servers: Option<&str>, timeline: Timeline) -> Result {
     watch::play(&stage).await?;
     lock::play(&stage).await?;
     cut::play(&stage).await?;
+    cache::play(&stage).await?;
     stage.clear().await
 }
 

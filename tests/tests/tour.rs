@@ -53,6 +53,12 @@ async fn it_shows_what_it_promises() {
         "bob      is connected again, in the same session",
         "bob      gets his answer: \"red\"",
         "bob      still has /members/bob",
+        "alice    creates /limits/cpu",
+        "bob      has a copy of all there is: /limits/cpu is \"4\"",
+        "bob      has it in his copy: /limits/cpu is \"2\"",
+        "bob      reads \"2\" without waiting, and knows that his copy may be old",
+        "bob      has it in his copy, as a node of its own: /limits/cpu is \"8\"",
+        "bob      knows that his copy is fresh again",
         "That was all.",
     ] {
         let at = rest.find(line);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docent_core::wire::OpCode;
 
 use crate::server::tree::Tree;
-use crate::server::{Ensemble, membership};
+use crate::server::{Ensemble, membership, ops};
 
 /// The release of ZooKeeper to behave like, where clients can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub enum Release {
     /// 3.9.3. Events have the zxid of their cause, modes of watches add up, types 4 and 5 of
     /// watches can be removed, `exists` and events need the permission to read.
     V3_9,
+    /// 3.5.9. As 3.8.0, but without lasting watches, reads in bundles, and what else came with 3.6.
+    V3_5,
 }
 
 impl Release {
@@ -26,7 +28,22 @@ impl Release {
         match self {
             Self::V3_8 => "3.8.0",
             Self::V3_9 => "3.9.3",
+            Self::V3_5 => "3.5.9",
         }
+    }
+
+    /// Whether servers know the operation.
+    pub(super) const fn knows(self, op: OpCode) -> bool {
+        let is_new = matches!(
+            op,
+            OpCode::ADD_WATCH
+                | OpCode::SET_WATCHES2
+                | OpCode::MULTI_READ
+                | OpCode::GET_EPHEMERALS
+                | OpCode::GET_ALL_CHILDREN_NUMBER
+                | OpCode::WHO_AM_I
+        );
+        ops::is_known(op) && !(is_new && matches!(self, Self::V3_5))
     }
 
     pub(super) const fn mixes_modes(self) -> bool {
@@ -39,7 +56,7 @@ impl Release {
 
     /// Whether a write that cannot be read takes a zxid.
     pub(super) fn logs_malformed(self, op: OpCode) -> bool {
-        matches!(self, Self::V3_8) || op == OpCode::MULTI
+        !matches!(self, Self::V3_9) || op == OpCode::MULTI
     }
 
     pub(super) const fn guards_existence(self) -> bool {

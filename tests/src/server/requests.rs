@@ -105,7 +105,7 @@ impl Ensemble {
         }
         self.sessions.touch(session, self.now, self.config.tick);
         match header.op {
-            op if !ops::is_known(op) => {
+            op if !self.config.release.knows(op) => {
                 self.reply_at(id, header.xid, -1, &Err(Code::Unimplemented));
                 self.hang_up(id, false);
             }
@@ -198,7 +198,7 @@ impl Ensemble {
     fn delete_container(&self, body: &[u8]) -> Result<Txn, Malformed> {
         let txn = match self.config.release {
             // It takes the whole frame for the path.
-            Release::V3_8 => Err(Code::BadArguments),
+            Release::V3_5 | Release::V3_8 => Err(Code::BadArguments),
             Release::V3_9 => {
                 let path = Decoder::new(body).string().map_err(|_| Malformed)?;
                 ops::delete_container(path, &self.truth)

@@ -262,7 +262,7 @@ impl Sim {
         let mut rng = Rng::new(mix(self.seed.wrapping_add(1)));
         let mut plan = Plan::of_a_user(&subset(&self.faults, &mut rng), &mut rng);
         plan.members = self.members;
-        plan.new_release = self.release != Release::V3_8;
+        plan.release = self.release;
         plan.timeout_ms = self.timeout.as_millis() as u64;
         plan.tick_ms = plan.timeout_ms / 4;
         plan.weather.delay = (micros(self.latency.0), micros(self.latency.1));

@@ -6,6 +6,7 @@ use super::link::Weather;
 use super::rng::{Rng, mix};
 use super::sizes::Size;
 use super::workload::{Job, Work};
+use crate::server::Release;
 
 macro_rules! faults {
     ($($name:ident = $text:literal,)*) => {
@@ -180,7 +181,7 @@ pub(super) struct Plan {
     pub(super) sloth: u64,
     /// By how much clocks run too slow or fast, in thousandths.
     pub(super) skew: u64,
-    pub(super) new_release: bool,
+    pub(super) release: Release,
     /// How many calls, and watches, a client has room for.
     pub(super) room: usize,
     /// The bytes that a client has room for: of a request, of all that were not sent, of a reply.
@@ -235,7 +236,7 @@ impl Plan {
             cancel: [0, 3, 10][rng.index(3)],
             sloth: rng.range(2, 30),
             skew: [0, 20, 100][rng.index(3)],
-            new_release: rng.once_in(2),
+            release: [Release::V3_8, Release::V3_9][usize::from(rng.once_in(2))],
             room: [2, 3, 8, ROOMY][rng.index(4)],
             max_request: 300,
             unsent_bytes: 512,

@@ -22,7 +22,7 @@ use super::process::Process;
 use super::rng::{Rng, mix};
 use super::schedule::{self, Injection, Only};
 use super::trouble::Injected;
-use crate::server::{ConnId, Ensemble, Release};
+use crate::server::{ConnId, Ensemble};
 
 /// Something that happens at a time.
 pub(super) enum Event {
@@ -144,18 +144,13 @@ impl World {
     pub(super) fn new(seed: u64, mut plan: Plan, only: Only<'_>, verbose: bool) -> Rc<Self> {
         let mut rng = Rng::new(mix(seed ^ 0x0b5e_55ed));
         let schedule = schedule::draw(&mut plan, &mut rng.fork(), only);
-        let release = if plan.new_release {
-            Release::V3_9
-        } else {
-            Release::V3_8
-        };
         let builder = match plan.work.base {
             "" => Ensemble::builder(),
             base => Ensemble::builder().node(base),
         };
         let ensemble = builder
             .members(plan.members)
-            .release(release)
+            .release(plan.release)
             .tick(Duration::from_millis(plan.tick_ms))
             .seed(seed)
             .reap_interval(Duration::from_secs(5))

@@ -7,6 +7,7 @@
     reason = "no test file uses all of it, and none exports it"
 )]
 
+mod caches;
 mod elections;
 mod locks;
 mod nodes;
@@ -29,6 +30,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time;
 
+pub use caches::*;
 pub use elections::*;
 pub use locks::*;
 pub use nodes::*;
@@ -127,6 +129,19 @@ macro_rules! tests {
             a_latch_closes_as_it_is_told
             a_latch_that_may_not_stand_says_so
             an_owner_acquires_its_lock_again
+            // caches
+            a_cache_follows_a_tree
+            a_cache_sees_a_node_that_was_created_again
+            a_cache_waits_for_its_root
+            a_cache_has_what_it_is_asked_for
+            a_cache_outlives_its_session
+            a_cache_leaves_out_what_may_not_be_read
+            a_cache_keeps_to_its_bounds_and_says_so
+            a_cache_takes_in_many_children
+            a_dropped_cache_leaves_no_watch
+            a_cache_ends_with_its_client
+            what_nobody_looks_at_becomes_one_step
+            a_cache_needs_no_task_and_no_heap
         }
     };
     ($run:path: $($test:ident)*) => {

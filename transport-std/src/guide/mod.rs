@@ -4,6 +4,7 @@
 //! * [`outcomes`]: what an error says, and what to do about a lost connection.
 //! * [`sessions`]: states, epochs, the lease, and the timeline of a session that is lost.
 //! * [`watches`]: one-shot and lasting watches, and what they do not tell.
+//! * [`caches`]: views of nodes that follow the servers, and say how far they do.
 //! * [`locks`]: the mutex and its kin, their guards, and fencing.
 //! * [`leaders`]: elections, and what one may do who leads.
 //!
@@ -31,6 +32,7 @@
 //! | `ConnectionLossException` | [`ErrorKind::ConnectionLost`](crate::ErrorKind::ConnectionLost), but only for what was sent |
 //! | `SessionExpiredException` | [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) with [`End::Expired`](crate::End::Expired); the next session opens by itself |
 //! | `NoNodeException` and its like | [`ErrorKind::Server`](crate::ErrorKind::Server) with a [`Code`](crate::Code) |
+//! | `NodeCache`, `TreeCache`, `CuratorCache` | [`Client::cache`](crate::Client::cache): see [`caches`](caches#curators-caches) |
 //! | `InterProcessMutex` and other locks | [a table of their own](locks#coming-from-curator) |
 //! | `LeaderLatch`, `LeaderSelector` | [a table of their own](leaders#which-to-take) |
 //! | `getSessionId`, `getSessionPasswd` | [`Client::credentials`](crate::Client::credentials), [`Builder::resume`](crate::Builder::resume) |
@@ -38,6 +40,7 @@
 //!
 //! Barriers, queues and counters are not there yet.
 
+pub mod caches;
 pub mod connecting;
 pub mod leaders;
 pub mod locks;

@@ -67,6 +67,9 @@ pub struct Cache<C: Client, S: Store, F = fn(Path<'_>) -> Select> {
     reader: S::Reader,
     ears: S::Ears<C::Watcher>,
     link: Option<Link<C>>,
+    /// Whether servers are asked for one watch of the whole tree, as long as none has refused: a
+    /// server that does not know such watches ends the connection, too.
+    lasting: bool,
     /// The session as it was when the cache last looked.
     status: Status,
     /// Whether all has been looked at since something may have been missed.
@@ -128,6 +131,7 @@ impl<C: Client, S: Store> Cache<C, S> {
             reader: S::Reader::default(),
             ears: S::Ears::default(),
             link: None,
+            lasting: true,
             status,
             settled: false,
             fresh: false,
@@ -168,6 +172,7 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
             reader: self.reader,
             ears: self.ears,
             link: self.link,
+            lasting: self.lasting,
             status: self.status,
             settled: self.settled,
             fresh: self.fresh,
@@ -286,20 +291,16 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
     /// Begins to follow the servers in the session there is.
     async fn open(&mut self) -> Result<(), Error> {
         let (client, _, status) = self.client.session().await?;
-        let watcher = match self.scope.depth {
-            0 => Ok(None),
-            _ => {
-                let root = self.root.as_path();
-                let watcher = client.subscribe(root, AddWatchMode::Recursive).await;
-                watcher.map(Some)
+        let mut watcher = None;
+        if self.lasting && self.scope.depth > 0 {
+            let root = self.root.as_path();
+            match client.subscribe(root, AddWatchMode::Recursive).await {
+                Ok(lasting) => watcher = Some(lasting),
+                // A server before 3.6.
+                Err(Error::Server(Code::Unimplemented)) => self.lasting = false,
+                Err(error) => return self.get_over(Err(error)),
             }
-        };
-        let watcher = match watcher {
-            // A server before 3.6.
-            Err(Error::Server(Code::Unimplemented)) => None,
-            Err(error) => return self.get_over(Err(error)),
-            Ok(watcher) => watcher,
-        };
+        }
         let lasting = watcher.is_some();
         self.link = Some(Link {
             client,
