@@ -126,6 +126,23 @@
 //!
 //! More in [`guide::locks`].
 //!
+//! # Caches
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), docent::Error> {
+//! let config = client.cache("/config").start()?;
+//! config.ready().await?;
+//! let limit = config.get("/config/limit");
+//! println!("{limit:?}, as it was {:?} ago at most", config.age());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`cache`] follows a node, its children or a tree over reconnections and sessions, and is read
+//! without waiting. [`events`](cache::Cache::events) tells how it changes.
+//!
+//! More in [`guide::caches`].
+//!
 //! # Servers
 //!
 //! Servers from version 3.5 on are supported; versions 3.8 and 3.9 are tested. [`Client::watch`],
@@ -134,7 +151,7 @@
 //!
 //! # What is not there yet
 //!
-//! TLS, SASL, and of the recipes all but the lock.
+//! TLS, SASL, and of the recipes barriers and counters.
 //!
 //! # Logs
 //!
