@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::Result;
 use super::timeline::Timeline;
 
-const LOCK: &str = "/board/leader";
+const ELECTION: &str = "/board/leader";
 const WORK: &str = "/board/work";
 /// Steps of work before it is the board's turn.
 const STEPS: u32 = 5;
@@ -77,7 +77,7 @@ async fn compete(client: &Client, timeline: &Timeline, lead: impl Fn()) -> Strin
 }
 
 async fn acquire(client: &Client) -> Result<Guard> {
-    Ok(client.lock(LOCK)?.acquire().await?)
+    Ok(client.election(ELECTION, "tokio")?.campaign().await?)
 }
 
 enum Trouble {

@@ -1,12 +1,9 @@
 //! Configuration: a node says how often to blink. Whenever it changes the board does so.
 
-use docent_embassy::core::client::{Client as _, Watcher as _};
+use docent_embassy::Client;
 use docent_embassy::core::error::Error;
-use docent_embassy::core::handle;
 use docent_embassy::core::path::Path;
-use docent_embassy::core::session::End;
-use docent_embassy::core::wire::{Exists, GetData};
-use docent_embassy::{Client, Link};
+use docent_embassy::core::recipes::cache::{Cache, Event, FixedStore, Held as _};
 use embassy_time::Timer;
 
 use crate::mps2::led;
@@ -14,54 +11,41 @@ use crate::mps2::led;
 /// What the node says to have the board switched off.
 const OFF: &[u8] = b"off";
 
-type Watcher = handle::Watcher<Link<'static>>;
-
 /// Where the node is.
 const NODE: &str = "/board/config";
 
+/// Room for one node with a short path and short data.
+type Store = FixedStore<1, { NODE.len() }, 16>;
+
 /// Follows the node until it says "off" or the client is over.
 pub(crate) async fn follow(client: Client<'static>) {
-    loop {
-        match look(&client).await {
-            Ok(Some(mut watcher)) => drop(watcher.next().await),
-            Ok(None) => return,
-            // Looks again, also in the next session.
-            Err(Error::ConnectionLost | Error::NotSent(End::Expired)) => {}
-            Err(Error::NotSent(_)) => return,
-            Err(error) => {
-                log::warn!("cannot read the configuration: {error}");
-                Timer::after_secs(1).await;
-            }
-        }
+    match Path::new(NODE).map(|path| Cache::node(client, path, Store::new())) {
+        Ok(Ok(mut cache)) => while step(&mut cache).await {},
+        _ => log::error!("there is no room to follow the configuration"),
     }
 }
 
-/// Does as the node says, and returns what tells of its next change; nothing if it says "off".
-async fn look(client: &Client<'static>) -> Result<Option<Watcher>, Error> {
-    let path = Path::new(NODE)?;
-    loop {
-        // The watch is set with the read, so that no change between them is missed.
-        let (data, watcher) = match client.watch(GetData { path }).await {
-            Ok(found) => found,
-            Err(error) if !error.is_no_node() => return Err(error),
-            Err(_) => match client.watch_absent(Exists { path }).await? {
-                (None, watcher) => {
-                    log::info!("there is no configuration yet");
-                    return Ok(Some(watcher));
-                }
-                // It was made in between.
-                (Some(_), _) => continue,
-            },
-        };
-        if data.data() == OFF {
-            return Ok(None);
+/// Does as the node says. Whether to go on.
+async fn step(cache: &mut Cache<Client<'static>, Store>) -> bool {
+    let count = match cache.next().await {
+        Ok(Event::Put { new, .. }) if new.data() == Some(OFF) => return false,
+        Ok(Event::Put { new, .. }) => Some(number(new.data().unwrap_or_default())),
+        Ok(_) => None,
+        Err(Error::NotSent(_)) => return false,
+        Err(error) => {
+            log::warn!("cannot read the configuration: {error}");
+            Timer::after_secs(1).await;
+            return true;
         }
-        let count = number(data.data());
-        // As long as a reply is there it takes the room of one.
-        drop(data);
-        blink(count).await;
-        return Ok(Some(watcher));
+    };
+    match count {
+        Some(count) => blink(count).await,
+        None if cache.is_fresh() && cache.store().iter().next().is_none() => {
+            log::info!("there is no configuration yet");
+        }
+        None => {}
     }
+    true
 }
 
 fn number(text: &[u8]) -> u32 {

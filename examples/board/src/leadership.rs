@@ -1,17 +1,17 @@
-//! Leadership: of all who hold the lock at most one leads, and only who leads does the work.
+//! Leadership: of all who stand one leads at a time, and only who leads does the work.
 
 use docent_embassy::Client;
 use docent_embassy::core::client::Client as _;
 use docent_embassy::core::error::Error;
 use docent_embassy::core::path::Path;
-use docent_embassy::core::recipes::{Guard, Lock, create_parents};
+use docent_embassy::core::recipes::{Election, Guard, create_parents};
 use docent_embassy::core::session::End;
 use docent_embassy::core::wire::{Acl, CreateMode, Multi, Op, SetData};
 use embassy_futures::select::{Either, select};
 use embassy_time::Timer;
 
-/// Where the lock is, and the node that only who leads may write.
-const LOCK: &str = "/board/leader";
+/// Where the election is, and the node that only who leads may write.
+const ELECTION: &str = "/board/leader";
 const WORK: &str = "/board/work";
 
 /// Steps of work before it is somebody else's turn.
@@ -40,10 +40,10 @@ async fn lead(client: &Client<'static>) -> Result<(), Error> {
     work(client, guard).await
 }
 
-/// Waits for a turn. The lock itself is not needed any more once there is a guard.
+/// Waits for a turn. The election itself is not needed any more once there is a guard.
 async fn turn(client: &Client<'static>) -> Result<Guard<Client<'static>>, Error> {
-    let lock = Lock::new(*client, Path::new(LOCK)?)?;
-    lock.acquire().await
+    let election = Election::new(*client, Path::new(ELECTION)?)?.with_id(b"board");
+    election.campaign().await
 }
 
 /// Works as long as it is the own turn.
@@ -84,7 +84,7 @@ async fn steps(client: &Client<'static>, guard: &Guard<Client<'static>>) -> Resu
     Ok(())
 }
 
-/// Writes, in one transaction with a check that the lock is held: even a board that was stopped for
+/// Writes, in one transaction with a check that it leads: even a board that was stopped for
 /// an hour right here could not write when it is another's turn.
 async fn step(client: &Client<'static>, guard: &Guard<Client<'static>>) -> Result<(), Error> {
     let write = Op::SetData(SetData {
