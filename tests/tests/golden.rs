@@ -12,7 +12,7 @@ const LIMIT: usize = 1 << 20;
 
 /// Requests that the core does not send.
 #[rustfmt::skip]
-const FOREIGN: [&str; 32] = [
+const FOREIGN: [&str; 34] = [
     // SASL.
     "kx-018", "kx-020", "kx-032", "kx-034", "sb-003", "sb-005", "sg-003", "sg-005",
     // Null instead of data, a prefix or an identity.
@@ -21,6 +21,8 @@ const FOREIGN: [&str; 32] = [
     "kz-035", "jv-043", "jv-045", "jv-049", "jv-051",
     // Modes that do not exist or do not go with the operation.
     "jv-037", "jv-039", "jv-041", "jv-171", "jv-245",
+    // Times to live that servers refuse.
+    "jv-033", "jv-035",
     // A read within a multi.
     "jv-128",
     // A check outside of a multi.
@@ -541,7 +543,8 @@ fn create<'a>(body: &'a Body<'_>, acl: &'a [Acl<'a>], chroot: &str) -> Option<Cr
     else {
         return None;
     };
-    let ttl = std::time::Duration::from_millis((*ttl).unwrap_or(0).try_into().ok()?);
+    let ttl = std::time::Duration::from_millis((*ttl).unwrap_or(1).try_into().ok()?);
+    let ttl = Ttl::new(ttl).ok()?;
     let mode = [
         CreateMode::Persistent,
         CreateMode::Ephemeral,

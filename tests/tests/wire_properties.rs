@@ -44,6 +44,7 @@ fn chroot() -> impl Strategy<Value = String> {
 
 fn mode() -> impl Strategy<Value = CreateMode> {
     let ttl = (1_u64..=0xff_ffff_ffff).prop_map(Duration::from_millis);
+    let ttl = ttl.prop_map(|ttl| Ttl::new(ttl).unwrap());
     prop_oneof![
         Just(CreateMode::Persistent),
         Just(CreateMode::PersistentSequential),
@@ -105,7 +106,7 @@ proptest! {
             scheme: Some(acl.scheme),
             id: Some(acl.id),
         });
-        let ttl = mode.ttl().map(|ttl| i64::try_from(ttl.as_millis()).unwrap());
+        let ttl = mode.ttl().map(|ttl| i64::try_from(ttl.duration().as_millis()).unwrap());
         let flags = mode.flags();
         prop_assert_eq!(
             body,

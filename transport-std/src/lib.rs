@@ -188,7 +188,7 @@ pub use docent_core::wire;
 #[doc(inline)]
 pub use docent_core::wire::{
     Acl, Acls, Children, CreateMode, Data, EventKind, Events, Identities, MultiFailure, MultiReply,
-    Op, OpResult, Paths, Perms, ReadOp, Reconfig, Stat,
+    Op, OpResult, Paths, Perms, ReadOp, Reconfig, Stat, Ttl,
 };
 #[doc(inline)]
 pub use error::{BuildError, ConnectError, Error, ErrorKind};

@@ -47,7 +47,7 @@ impl Request for Create<'_> {
         out.acl(self.acl);
         out.int(self.mode.flags());
         if let Some(ttl) = self.mode.ttl() {
-            out.long(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+            out.long(ttl.millis());
         }
     }
 

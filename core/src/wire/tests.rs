@@ -27,7 +27,8 @@ fn a_number_goes_below_the_chroot() {
 
 #[test]
 fn a_time_to_live_is_in_milliseconds() {
-    let mode = CreateMode::PersistentTtl(Duration::from_secs(3));
+    let ttl = Ttl::new(Duration::from_secs(3)).unwrap();
+    let mode = CreateMode::PersistentTtl(ttl);
     assert_eq!(create(Path::ROOT, mode).op(), OpCode::CREATE_TTL);
     assert!(body(create(Path::ROOT, mode), "").ends_with(&3000_i64.to_be_bytes()));
 }

@@ -64,10 +64,10 @@ pub enum CreateMode {
     /// Deleted by the server some time after its last child (3.5.1).
     Container,
     /// Deleted by the server after it has had no children and no change for so long (3.5.3, where
-    /// the server has `extendedTypesEnabled`). See [`check_ttl`].
-    PersistentTtl(Duration),
+    /// the server has `extendedTypesEnabled`).
+    PersistentTtl(Ttl),
     /// As [`PersistentTtl`](Self::PersistentTtl), with a number appended to its name.
-    PersistentSequentialTtl(Duration),
+    PersistentSequentialTtl(Ttl),
 }
 
 impl CreateMode {
@@ -86,7 +86,7 @@ impl CreateMode {
     }
 
     /// The time to live, of modes that have one.
-    pub const fn ttl(self) -> Option<Duration> {
+    pub const fn ttl(self) -> Option<Ttl> {
         match self {
             Self::PersistentTtl(ttl) | Self::PersistentSequentialTtl(ttl) => Some(ttl),
             _ => None,
@@ -116,23 +116,46 @@ impl CreateMode {
     }
 }
 
-/// The longest time to live that servers take, about 34.8 years.
-pub const MAX_TTL: Duration = Duration::from_millis(0xff_ffff_ffff);
+/// How long a node lives without children or changes: 1 ms to 34.8 years, which is what servers take.
+// Without alignment, as every create carries one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ttl([u8; 5]);
+
+impl Ttl {
+    /// The longest.
+    pub const MAX: Self = Self([0xff; 5]);
+
+    /// So many whole milliseconds.
+    ///
+    /// # Errors
+    /// [`BadTtl`] if that is none, or more than [`MAX`](Self::MAX).
+    pub const fn new(ttl: Duration) -> Result<Self, BadTtl> {
+        let millis = ttl.as_millis();
+        if millis == 0 || millis > Self::MAX.millis() as u128 {
+            return Err(BadTtl);
+        }
+        let [.., a, b, c, d, e] = millis.to_be_bytes();
+        Ok(Self([a, b, c, d, e]))
+    }
+
+    /// As it goes on the wire.
+    pub(crate) const fn millis(self) -> i64 {
+        let [a, b, c, d, e] = self.0;
+        i64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.millis().cast_unsigned())
+    }
+}
 
 /// A time to live that servers refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("a time to live is at least 1 ms and at most 34.8 years")]
 pub struct BadTtl;
-
-/// Checks a time to live: at least 1 ms, at most [`MAX_TTL`].
-///
-/// # Errors
-/// [`BadTtl`] otherwise.
-pub fn check_ttl(ttl: Duration) -> Result<(), BadTtl> {
-    let fits = ttl >= Duration::from_millis(1) && ttl <= MAX_TTL;
-    if fits { Ok(()) } else { Err(BadTtl) }
-}
 
 /// What an identity may do with a node: a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -520,10 +543,23 @@ mod tests {
 
     #[test]
     fn times_to_live_have_bounds() {
-        let check = |ttl| check_ttl(ttl).is_ok();
-        assert!(!check(Duration::ZERO) && !check(Duration::from_micros(999)));
-        assert!(check(Duration::from_millis(1)) && check(MAX_TTL));
-        assert!(!check(MAX_TTL + Duration::from_millis(1)));
+        let check = |ttl| Ttl::new(ttl).map(Ttl::duration);
+        for ttl in [
+            Duration::from_millis(1),
+            Duration::from_secs(86_400),
+            Ttl::MAX.duration(),
+        ] {
+            assert_eq!(check(ttl), Ok(ttl));
+        }
+        let too_long = Ttl::MAX.duration() + Duration::from_millis(1);
+        for ttl in [
+            Duration::ZERO,
+            Duration::from_micros(999),
+            too_long,
+            Duration::MAX,
+        ] {
+            assert_eq!(check(ttl), Err(BadTtl));
+        }
     }
 
     #[test]

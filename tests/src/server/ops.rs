@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use docent_core::error::Code;
 use docent_core::path::Path;
-use docent_core::wire::{MAX_TTL, OpCode, Perms};
+use docent_core::wire::{OpCode, Perms, Ttl};
 
 use crate::decode::{Body, Entry};
 use crate::server::acl::{self, Identity, Rule};
@@ -307,7 +307,7 @@ pub(super) fn delete_container(path: &str, tree: &Tree) -> Result<Txn, Code> {
 }
 
 fn check_mode(flags: i32, ttl: Option<i64>, config: &Config) -> Result<(), Code> {
-    let longest = i64::try_from(MAX_TTL.as_millis()).unwrap_or(i64::MAX);
+    let longest = i64::try_from(Ttl::MAX.duration().as_millis()).unwrap_or(i64::MAX);
     match (flags, ttl) {
         (5 | 6, _) if !config.ttl => Err(Code::Unimplemented),
         (5 | 6, Some(ttl)) if (1..=longest).contains(&ttl) => Ok(()),
