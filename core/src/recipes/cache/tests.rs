@@ -367,3 +367,18 @@ fn names_that_no_server_has_are_not_followed() {
         assert_eq!(cache.tally().cut, 0);
     });
 }
+
+#[cfg(feature = "alloc")]
+#[test]
+fn a_list_may_have_more_names_than_16_bits_count() {
+    const MANY: usize = 70_000;
+    let mut cache = Told::new(HeapStore::default());
+    cache.view().doubt(false);
+    cache.node("/a", stat(1, 1, 2, 70_000), b"");
+    let names: Vec<_> = (0..MANY).map(|name| format!("{name}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    cache.names("/a", &names);
+    let mut asked = 0;
+    cache.store.asked(usize::MAX, |_, _| asked += 1);
+    assert_eq!((asked, cache.store.tally().cut), (MANY, 0));
+}
