@@ -26,7 +26,7 @@ use docent_core::handle::Handle;
 use docent_core::path::{HeapPath, Path};
 use docent_core::recipes::cache::{Ask, Bundles, HeapEars, HeapStore, Mark, Store};
 use docent_core::time::Instant;
-use docent_core::wire::{Full, Stat};
+use docent_core::wire::{Exists, Full, Stat};
 use futures_core::Stream;
 use tokio::task::AbortHandle;
 use tokio::time;
@@ -187,7 +187,8 @@ impl Cache {
     }
 
     /// Waits until the view has a transaction, with all before it: a write's is the
-    /// [`mzxid`](Stat::mzxid) of its reply. What was written by this client is then in the view.
+    /// [`mzxid`](Stat::mzxid) of its reply. If it is none of the view's nodes that it has changed, it may
+    /// take some seconds.
     ///
     /// # Errors
     /// As for [`ready`](Self::ready).
@@ -347,7 +348,10 @@ async fn follow(mut cache: Core, handle: Handle<Link>, shelf: Shelf, smear: Dura
     let mut pause = PAUSE.0;
     loop {
         let event = match next_or_tick(&mut cache, &shelf).await {
-            None => continue,
+            None => {
+                ask_for_waiting(&handle, &shelf, cache.root()).await;
+                continue;
+            }
             Some(Ok(event)) => event,
             Some(Err(error @ ErrorKind::NotSent(_))) => return shelf.act(|inner| inner.end(error)),
             Some(Err(error)) => {
@@ -386,6 +390,15 @@ async fn next_or_tick(cache: &mut Core, shelf: &Shelf) -> Option<Result<Event, E
         Poll::Pending
     })
     .await
+}
+
+/// Asks for the last transaction if somebody waits for one: pings do not tell, nor do changes that are
+/// not in the view.
+async fn ask_for_waiting(handle: &Handle<Link>, shelf: &Shelf, root: Path<'_>) {
+    let waits = !shelf.lock().waiting.is_empty();
+    if waits && handle.status().state.is_connected() {
+        let _ = time::timeout(TICK, handle.call(Exists { path: root })).await;
+    }
 }
 
 /// Any part of `most`.

@@ -4,6 +4,8 @@
 //! client is the client's only: the runner, the null server, and the client under test.
 
 #[cfg(feature = "docent")]
+mod caches;
+#[cfg(feature = "docent")]
 mod docent;
 mod goal;
 mod hand_offs;
@@ -64,8 +66,18 @@ fn play_part() -> anyhow::Result<()> {
         ["client", plan] => print_metrics(serde_json::from_str(plan)?),
         ["run", ref options @ ..] => runner::run(&runner::Options::parse(options)?),
         ["hand-offs", ref options @ ..] => runner::run_hand_offs(&runner::Options::parse(options)?),
+        #[cfg(feature = "docent")]
+        ["caches", server, classes] => block_on(caches::run(server, classes)),
+        #[cfg(feature = "docent")]
+        ["cache", server, path] => block_on(caches::measure(server, path)),
         _ => bail!("start tests/bench/run instead"),
     }
+}
+
+#[cfg(feature = "docent")]
+fn block_on(part: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(part)
 }
 
 fn print_metrics(plan: Plan) -> anyhow::Result<()> {
