@@ -275,7 +275,8 @@ pub fn strip_chroot<'p>(path: &'p str, chroot: &str) -> Option<&'p str> {
 ///
 /// The number is the last ten digits. Servers up to 3.5 let it wrap, so that it may also be
 /// negative: `-` and nine digits, or `-` and ten from `-1000000000` down. A name such as
-/// `job-2000000000` can be read both ways; it is taken as positive unless a second dash precedes.
+/// `job-2000000000` can be read both ways; it is taken as positive unless another dash or an
+/// underscore precedes, as in `__READ__-2000000000`.
 /// [`sequence_after`] has no such doubt.
 pub fn sequence(name: &str) -> Option<(&str, i32)> {
     let digits = name
@@ -289,7 +290,7 @@ pub fn sequence(name: &str) -> Option<(&str, i32)> {
         .strip_suffix('-')
         .and_then(|stem| Some((stem, minus(number)?)));
     match positive(number) {
-        Some(number) if negative.is_none_or(|(stem, _)| !stem.ends_with('-')) => {
+        Some(number) if negative.is_none_or(|(stem, _)| !stem.ends_with(['-', '_'])) => {
             Some((stem, number))
         }
         _ => negative,
@@ -522,6 +523,8 @@ mod tests {
         assert_eq!(sequence("n-2147483648"), Some(("n", i32::MIN)));
         assert_eq!(sequence("n--2147483647"), Some(("n-", -i32::MAX)));
         assert_eq!(sequence("n-2147483647"), Some(("n-", i32::MAX)));
+        assert_eq!(sequence("n_-2147483647"), Some(("n_", -i32::MAX)));
+        assert_eq!(sequence("n_2147483647"), Some(("n_", i32::MAX)));
         assert_eq!(sequence("n-000000001"), Some(("n", -1)));
         for name in [
             "",

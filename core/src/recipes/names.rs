@@ -4,7 +4,8 @@
 ///
 /// It says who waits for whom. Clients that compete must agree about that, but need not use the same
 /// names: each may know several of others, which slashes separate. All sequential children of a node
-/// are numbered together, and so in one order whatever they are called.
+/// are numbered together, and so in one order whatever they are called. A name should end with a dash
+/// or an underscore, after which a number with a sign is not mistaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Names {

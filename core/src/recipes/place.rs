@@ -281,6 +281,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_wrap_behind_underscores_too() {
+        let names = [
+            "a-__WRIT__2147483647",
+            "b-__READ__-2147483648",
+            "c-__WRIT__-2147483647",
+            "d-__READ__-2147483646",
+        ];
+        let waits_for = |own: &str, suffixes| standing(names.iter().copied(), own, suffixes);
+        for readers in [names[1], names[3]] {
+            let ahead = waits_for(readers, "__WRIT__");
+            assert!(matches!(ahead, Standing::Behind(name) if name.contains("__WRIT__")));
+        }
+        let ahead = waits_for(names[2], "__READ__/__WRIT__");
+        assert_eq!(ahead, Standing::Behind(names[1]));
+    }
+
+    #[test]
     fn names_of_other_clients_contend() {
         let names = [
             "_c_0123456789abcdef0123456789abcdef-lock-0000000004",
