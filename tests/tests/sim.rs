@@ -1,9 +1,9 @@
 //! Seeds of the simulation: those that failed once, and some more.
 
-use docent_testing::sim::{Fault, Report, Size, play};
+use docent_testing::sim::{Fault, Report, Role, Size, play};
 
 /// How many seeds are played. The binary plays many more.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 20;
 
 fn passes(seed: u64) -> Report {
     let report = play(seed, false);
@@ -27,7 +27,10 @@ fn seeds_that_failed_once_pass() {
 #[test]
 fn seeds_pass() {
     let reports: Vec<_> = (0..SEEDS).map(passes).collect();
-    assert!(reports.iter().any(|report| report.sections > 0));
+    for role in Role::ALL {
+        let held = |report: &Report| report.sections.contains_key(role);
+        assert!(reports.iter().any(held), "{role:?}");
+    }
     assert!(reports.iter().any(|report| report.watches > 0));
     for size in Size::ALL {
         let played = |report: &Report| report.clients.contains_key(size);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use docent_testing::sim::{Counts, Fault, Report, Size, play, play_only, shrink};
+use docent_testing::sim::{Counts, Fault, Report, Role, Size, play, play_only, shrink};
 
 /// What to do.
 struct Args {
@@ -101,7 +101,7 @@ struct Sum {
     unknown: u64,
     watches: u64,
     events: u64,
-    sections: u64,
+    sections: BTreeMap<Role, u64>,
     overlaps: u64,
     clients: BTreeMap<Size, u64>,
     tasks: BTreeMap<(Size, &'static str), u64>,
@@ -123,8 +123,8 @@ impl Sum {
         self.unknown += report.unknown;
         self.watches += report.watches;
         self.events += report.events;
-        self.sections += report.sections;
         self.overlaps += report.overlaps;
+        merge(&mut self.sections, report.sections.clone());
         merge(&mut self.clients, report.clients.clone());
         merge(&mut self.tasks, report.tasks.clone());
         self.faults.merge(&report.faults);
@@ -148,8 +148,8 @@ impl Sum {
         self.unknown += other.unknown;
         self.watches += other.watches;
         self.events += other.events;
-        self.sections += other.sections;
         self.overlaps += other.overlaps;
+        merge(&mut self.sections, other.sections);
         merge(&mut self.clients, other.clients);
         merge(&mut self.tasks, other.tasks);
         self.faults.merge(&other.faults);
@@ -172,9 +172,11 @@ impl Sum {
         );
         row(&"watches checked", &self.watches);
         row(&"events of lasting watches checked", &self.events);
-        row(&"times the lock was held", &self.sections);
+        for role in Role::ALL {
+            row(role, &self.sections.get(role).copied().unwrap_or(0));
+        }
         row(
-            &"times two held it, as they may without fencing",
+            &"times more held something than may, as can be without fencing",
             &self.overlaps,
         );
         for size in Size::ALL {
@@ -198,6 +200,10 @@ impl Sum {
         if self.seeds >= ENOUGH {
             complaints.extend(missing.map(|fault| format!("no seed had this fault: {fault}")));
             complaints.extend(self.idle());
+            let missing = Role::ALL
+                .iter()
+                .filter(|role| !self.sections.contains_key(role));
+            complaints.extend(missing.map(|role| format!("no seed had any {role}")));
         }
         complaints
     }

@@ -199,6 +199,8 @@ impl Plan {
         let mut plan = Self::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
         let clients = 0..plan.clients;
         plan.work.add_caches(&mut Rng::new(mix(seed ^ 0xcac4e)));
+        plan.work
+            .add_recipes(&mut Rng::new(mix(seed ^ 0x4ec1_9e55)));
         plan.sizes = clients.map(|client| Size::of(seed, client)).collect();
         if seed % 8 == 6 {
             plan.deceive();
@@ -299,9 +301,9 @@ impl Plan {
     }
 
     /// How long it may take until everything is well again: three session timeouts, and a turn for
-    /// everybody who waits for the lock.
+    /// everybody who waits for one.
     pub(super) fn recovery(&self) -> u64 {
-        let turns = (self.work.count(Job::Lock) * self.clients) as u64;
+        let turns = (self.work.contenders() * self.clients) as u64;
         3000 * self.timeout_ms + 30 * turns * self.weather.delay.1
     }
 

@@ -18,8 +18,8 @@
 //! });
 //! ```
 //!
-//! [`play`] runs Docent's own: from one to four clients do everything at once, and compete for a lock,
-//! with faults of all kinds. At some time all faults end. Within three session timeouts everything
+//! [`play`] runs Docent's own: from one to four clients do everything at once, and compete for locks,
+//! leases and leadership, with faults of all kinds. At some time all faults end. Within three session timeouts everything
 //! must then be well again, and what was done and seen is compared with what the ensemble has agreed
 //! on. In some worlds [servers lie](Fault::Lie): there nothing may panic or hang, and whoever is told the
 //! truth again is well. The program `docent-sim` plays thousands of seeds.
@@ -40,6 +40,7 @@ mod lies;
 mod link;
 mod process;
 mod rng;
+mod roles;
 mod run;
 mod schedule;
 mod shrink;
@@ -54,6 +55,7 @@ pub use self::builder::Sim;
 pub use self::client::{Hold, Kind, OnBoard, OnHeap};
 pub use self::failure::Failure;
 pub use self::faults::{Counts, Fault};
+pub use self::roles::Role;
 pub use self::simulation::{Client, Process, Simulation, Task};
 pub use self::sizes::Size;
 pub use self::swarm::{Report, play, play_only, shrink};

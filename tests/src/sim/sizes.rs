@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::roles::Role;
+
 /// The memory of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -38,9 +40,13 @@ impl Size {
         Self::ALL[(turn as usize + client) % Self::ALL.len()]
     }
 
-    /// Whether a lock can be had.
-    pub(super) const fn has_room_for_lock(self) -> bool {
-        !matches!(self, Self::Smallest)
+    /// Whether this can be had. The names of a read/write lock are longer than others.
+    pub(super) const fn has_room_for(self, role: Role) -> bool {
+        match self {
+            Self::Heap | Self::Common | Self::Small => true,
+            Self::Lock => !matches!(role, Role::Reader | Role::Writer),
+            Self::Smallest => false,
+        }
     }
 
     /// Whether events fit whatever the path. One that does not costs the connection.

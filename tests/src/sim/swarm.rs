@@ -8,6 +8,7 @@ use super::client::{Drive, Kind, OnBoard, OnHeap};
 use super::faults::{Counts, Plan};
 use super::process::Main;
 use super::rng::Rng;
+use super::roles::Role;
 use super::shrink::fewest;
 use super::sizes::Size;
 use super::workload::{Holders, Task};
@@ -32,9 +33,9 @@ pub struct Report {
     pub watches: u64,
     /// How many events lasting watches told of.
     pub events: u64,
-    /// How many times the lock was held.
-    pub sections: u64,
-    /// How many times two clients held the lock at a time, as they may without fencing.
+    /// How many times each thing was held that can be.
+    pub sections: BTreeMap<Role, u64>,
+    /// How many times more held something at a time than may, as can be without fencing.
     pub overlaps: u64,
     /// How many clients of each size were played.
     pub clients: BTreeMap<Size, u64>,
@@ -92,7 +93,7 @@ impl Report {
             overlaps: journal.held.overlaps,
             watches: journal.watches.len() as u64,
             events: journal.events(),
-            sections: journal.held.sections,
+            sections: journal.held.sections.clone(),
             clients: journal.clients.clone(),
             tasks: journal.tasks.clone(),
             faults: world.counts.borrow().clone(),

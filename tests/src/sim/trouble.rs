@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::check::{LOCK, first};
+use super::check::{Contender, empty_queues, fronts};
 use super::faults::Fault;
 use super::lies;
 use super::link::{Link, LinkId, Piece, To};
@@ -68,7 +68,7 @@ impl World {
             | Fault::Kill
             | Fault::Isolate
             | Fault::ReadOnly => self.hurt(fault, member, rng),
-            Fault::ExpireHolder => self.expire_holder(),
+            Fault::ExpireHolder => self.expire_holder(rng),
             _ if clients == 0 => None,
             Fault::Partition => {
                 self.blocked.borrow_mut().push((client, member));
@@ -220,10 +220,11 @@ impl World {
         expired.then(|| format!("session {session:#x} of client {client} is ended"))
     }
 
-    /// The server ends the session of whoever is first in the queue for the lock.
-    fn expire_holder(&self) -> Done {
-        let (path, owner, _) = first(&self.ensemble.borrow())?;
-        let expired = self.ensemble.borrow_mut().expire(owner);
+    /// The server ends the session of whoever is first in a queue.
+    fn expire_holder(&self, rng: &mut Rng) -> Done {
+        let fronts = fronts(&self.ensemble.borrow());
+        let Contender { path, owner, .. } = fronts.get(rng.index(fronts.len().max(1)))?;
+        let expired = self.ensemble.borrow_mut().expire(*owner);
         expired.then(|| format!("session {owner:#x}, which owns {path}, is ended"))
     }
 
@@ -255,13 +256,14 @@ impl World {
         Some(format!("the ensemble is restored as of {zxid:#x}"))
     }
 
-    /// The numbers of the lock's nodes wrap around. Contenders never have numbers that are far apart:
-    /// that takes years.
+    /// The numbers of contenders wrap around. They never have numbers that are far apart: that takes
+    /// years.
     fn wrap(&self) -> Done {
         let mut ensemble = self.ensemble.borrow_mut();
-        let lock = format!("{}{LOCK}", self.plan.work.base);
-        let set = first(&ensemble).is_none() && ensemble.set_counter(&lock, i32::MAX - 1);
-        set.then(|| "the numbers of the lock's nodes run out".to_owned())
+        let queues = empty_queues(&ensemble, self.plan.work.base);
+        let mut set = |queue: &String| ensemble.set_counter(queue, i32::MAX - 1);
+        let set = queues.iter().filter(|queue| set(queue)).count();
+        (set > 0).then(|| format!("the numbers of {set} queues run out"))
     }
 
     /// Something happens to a member.

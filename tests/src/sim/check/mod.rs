@@ -3,18 +3,24 @@
 mod caches;
 mod counters;
 mod history;
-mod locks;
+mod observers;
 mod presence;
+mod queues;
 mod reads;
+mod sections;
 mod subscriptions;
 mod watches;
 mod writes;
 
 pub(super) use self::caches::{Followed, Look, Seen};
 pub(super) use self::counters::{COUNTER, Count, Numbered, number};
-pub(super) use self::locks::{Held, first};
+pub(super) use self::observers::Observed;
 pub(super) use self::presence::ephemerals;
+pub(super) use self::queues::{
+    Contender, ELECTION, LOCK, OTHER, QUEUES, RW, SEMAPHORE, contenders, empty_queues, fronts,
+};
 pub(super) use self::reads::Read;
+pub(super) use self::sections::Held;
 pub(super) use self::subscriptions::{End, Leg, Subscription, Told};
 pub(super) use self::watches::{Aim, Tale, Watch};
 pub(super) use self::writes::{Effect, Writes};
@@ -25,9 +31,7 @@ use self::history::History;
 use super::sizes::Size;
 use super::world::World;
 
-/// Where the lock is.
-pub(super) const LOCK: &str = "/l";
-/// What the holders of the lock write.
+/// What holders write.
 pub(super) const REGISTER: &str = "/register";
 
 /// Whether a path is directly below another.
@@ -46,6 +50,7 @@ pub(super) struct Journal {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) caches: Vec<Followed>,
     pub(super) held: Held,
+    pub(super) observers: Vec<Observed>,
     pub(super) count: Count,
     pub(super) numbered: Vec<Numbered>,
     /// How many tasks of each client wait for it.
@@ -70,6 +75,10 @@ impl Journal {
         let its = self.caches.iter_mut();
         for cache in its.filter(|cache| cache.client == client) {
             cache.dropped = true;
+        }
+        let its = self.observers.iter_mut();
+        for observer in its.filter(|observer| observer.client == client) {
+            observer.dropped = true;
         }
     }
 
@@ -105,6 +114,7 @@ pub(super) fn check(world: &World, connections: &[u32]) {
         .chain(counters::check(&journal, &ensemble, world.plan.work.base))
         .chain(counters::check_numbers(&journal, &history))
         .chain(presence::check(&ensemble))
-        .chain(locks::check(&ensemble));
+        .chain(observers::check(&journal, &ensemble, settled))
+        .chain(sections::check(&journal, &ensemble, &world.plan.work));
     wrong.for_each(|wrong| world.fail(wrong));
 }

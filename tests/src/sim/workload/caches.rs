@@ -15,6 +15,7 @@ use super::{Job, Task, path};
 use crate::sim::check::{Followed, LOCK, Look, Seen};
 use crate::sim::client::{Hold, Kind};
 use crate::sim::faults::Fault;
+use crate::sim::roles::Role;
 
 /// Few enough to be too few.
 const FEW: Bounds = Bounds {
@@ -174,20 +175,20 @@ impl<K: Kind> Task<K> {
     }
 
     /// Whether it is what bounded memory may say, or a server that breaks the protocol.
-    fn failed(&self, error: Error) {
+    pub(super) fn failed(&self, error: Error) {
         if error == Error::Full {
             self.world.count(Fault::Full);
         }
         let expected = match error {
             Error::Full | Error::Malformed(_) | Error::NotSent(_) => true,
             Error::TooLarge { .. } | Error::ReplyTooLarge { .. } => {
-                !self.world.plan.sizes[self.client].has_room_for_lock()
+                !self.world.plan.sizes[self.client].has_room_for(Role::Mutex)
             }
             Error::Server(Code::SessionExpired | Code::SessionMoved) => true,
             _ => self.is_over() || self.world.plan.work.has(Job::Quit),
         };
         if !expected {
-            self.fail(format!("a cache says {error:?}"));
+            self.fail(format!("what it follows says {error:?}"));
         }
     }
 }

@@ -9,6 +9,16 @@ use crate::sim::rng::Rng;
 pub(in crate::sim) enum Job {
     /// Competes for the lock.
     Lock,
+    /// Competes for the lock without waiting, or for two at once.
+    LockOtherwise,
+    /// Competes for the read/write lock.
+    Share,
+    /// Competes for leases of the semaphore.
+    Lease,
+    /// Stands in the election.
+    Stand,
+    /// Follows who leads.
+    Observe,
     /// Writes and reads.
     Write,
     /// Sets watches that fire once.
@@ -35,6 +45,11 @@ impl Job {
     pub(in crate::sim) const fn name(self) -> &'static str {
         match self {
             Self::Lock => "lock",
+            Self::LockOtherwise => "lock otherwise",
+            Self::Share => "share",
+            Self::Lease => "lease",
+            Self::Stand => "stand",
+            Self::Observe => "observe",
             Self::Write => "write",
             Self::Watch => "watch",
             Self::Subscribe => "subscribe",
@@ -50,7 +65,10 @@ impl Job {
 
     /// Whether it ends once all faults have ended.
     pub(in crate::sim) const fn is_finite(self) -> bool {
-        !matches!(self, Self::Watch | Self::Subscribe | Self::Cache)
+        !matches!(
+            self,
+            Self::Watch | Self::Subscribe | Self::Cache | Self::Observe
+        )
     }
 
     /// How many tasks of it a client has.
@@ -58,8 +76,9 @@ impl Job {
         match self {
             Self::Watch if rng.once_in(30) => CROWD,
             Self::Lock | Self::Write | Self::Watch | Self::Subscribe => rng.index(3),
-            // Drawn apart, as all that was drawn before there were caches stays as it is.
-            Self::Cache => 0,
+            // Drawn apart, as all that was drawn before there were these stays as it is.
+            Self::Cache | Self::LockOtherwise | Self::Share => 0,
+            Self::Lease | Self::Stand | Self::Observe => 0,
             Self::Count | Self::Appear => usize::from(rng.once_in(3)),
             Self::Secret => usize::from(rng.once_in(4)),
             Self::Operate | Self::Quit => usize::from(rng.once_in(8)),
@@ -79,6 +98,9 @@ impl Job {
         Self::Quit,
     ];
 }
+
+/// Those of other recipes than the lock.
+const RECIPES: [Job; 4] = [Job::LockOtherwise, Job::Share, Job::Lease, Job::Stand];
 
 /// So many watches that they do not fit one message.
 const CROWD: usize = 120;
@@ -107,6 +129,9 @@ pub(in crate::sim) struct Work {
     pub(in crate::sim) base: &'static str,
     /// Every how many clients one is confined to what is below.
     confined: usize,
+    /// How many permits the semaphore has, and whether a node says so.
+    pub(in crate::sim) permits: u32,
+    pub(in crate::sim) shared: bool,
 }
 
 impl Work {
@@ -125,6 +150,8 @@ impl Work {
             jobs,
             base: ["", "/app"][rng.index(2)],
             confined: 1 + rng.index(2),
+            permits: 2,
+            shared: false,
         }
     }
 
@@ -137,12 +164,35 @@ impl Work {
         }
     }
 
+    /// Adds other recipes than the lock to every other seed, ahead of all else.
+    pub(in crate::sim) fn add_recipes(&mut self, rng: &mut Rng) {
+        self.permits += rng.below(3) as u32;
+        self.shared = rng.once_in(3);
+        if rng.once_in(2) {
+            let recipe = RECIPES[rng.index(RECIPES.len())];
+            let count = 1 + rng.index(2);
+            self.jobs.splice(..0, std::iter::repeat_n(recipe, count));
+            let other = RECIPES[rng.index(RECIPES.len())];
+            let observers = usize::from(recipe == Job::Stand);
+            let others = std::iter::repeat_n(Job::Observe, observers).chain([other]);
+            self.jobs.splice(1..1, others.take(rng.index(3)));
+        }
+    }
+
+    /// How many tasks of a client compete with others.
+    pub(in crate::sim) fn contenders(&self) -> usize {
+        let contends = |job: &&Job| **job == Job::Lock || RECIPES.contains(job);
+        self.jobs.iter().filter(contends).count()
+    }
+
     /// Nothing: what there is to do is done by the tasks of a user.
     pub(in crate::sim) const fn none() -> Self {
         Self {
             jobs: Vec::new(),
             base: "",
             confined: 1,
+            permits: 2,
+            shared: false,
         }
     }
 

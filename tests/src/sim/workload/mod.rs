@@ -3,14 +3,19 @@
 mod ask;
 mod caches;
 mod counters;
+mod elections;
+mod holders;
 mod jobs;
 mod locks;
+mod observers;
 mod operator;
 mod perhaps;
 mod presence;
 mod quit;
 mod reads;
+mod rw_locks;
 mod secrets;
+mod semaphores;
 mod subscriptions;
 mod watches;
 mod writes;
@@ -23,8 +28,8 @@ use docent_core::handle::Handle;
 use docent_core::path::Path;
 use docent_core::session::Epoch;
 
+pub(in crate::sim) use self::holders::Holders;
 pub(in crate::sim) use self::jobs::{Job, Work};
-pub(in crate::sim) use self::locks::Holders;
 
 use super::check::Effect;
 use super::client::{Hold, Kind};
@@ -58,6 +63,13 @@ impl<K: Kind> Task<K> {
         };
         match job {
             Job::Lock => world.executor.spawn(client, name, role, self.lock()),
+            Job::LockOtherwise => world
+                .executor
+                .spawn(client, name, role, self.lock_otherwise()),
+            Job::Share => world.executor.spawn(client, name, role, self.share()),
+            Job::Lease => world.executor.spawn(client, name, role, self.lease()),
+            Job::Stand => world.executor.spawn(client, name, role, self.stand()),
+            Job::Observe => world.executor.spawn(client, name, role, self.observe()),
             Job::Write => world.executor.spawn(client, name, role, self.write()),
             Job::Count => world.executor.spawn(client, name, role, self.count()),
             Job::Appear => world.executor.spawn(client, name, role, self.appear()),
@@ -68,6 +80,17 @@ impl<K: Kind> Task<K> {
             Job::Subscribe => world.executor.spawn(client, name, role, self.subscribe()),
             Job::Cache => world.executor.spawn(client, name, role, self.cache()),
             Job::Watch => world.executor.spawn(client, name, role, self.watch()),
+        }
+    }
+
+    /// One more of the same client.
+    fn fork(&mut self) -> Self {
+        Self {
+            world: Rc::clone(&self.world),
+            client: self.client,
+            handle: self.handle.clone(),
+            holders: Rc::clone(&self.holders),
+            rng: self.rng.fork(),
         }
     }
 
