@@ -20,26 +20,18 @@ use crate::error::ErrorKind;
 use crate::shared::Link;
 use crate::{Election, client::Client, error::Error};
 
-/// Stands in an [`Election`] until it is closed or dropped, as Curator's `LeaderLatch` does: through
+/// Stands in an [`Election`] until it is [closed](Self::close) or dropped, as Curator's `LeaderLatch` does: through
 /// leaderships, lost connections and sessions.
 ///
 /// After a lost connection it keeps its place, and after a lost session it stands again, at the end.
+/// Dropping it closes it in the background, and tells listeners.
 #[derive(Debug)]
 pub struct LeaderLatch {
     election: Arc<Election>,
     standing: watch::Receiver<Standing>,
+    /// Without it the task ends, too.
     close: oneshot::Sender<CloseMode>,
-    task: Task,
-}
-
-/// Ends with its handle.
-#[derive(Debug)]
-struct Task(JoinHandle<Result<(), ErrorKind>>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    task: JoinHandle<Result<(), ErrorKind>>,
 }
 
 /// Whether listeners are told that a latch that leads is closed.
@@ -107,7 +99,7 @@ impl LeaderLatch {
             election,
             standing,
             close,
-            task: Task(task),
+            task,
         }
     }
 
@@ -177,12 +169,9 @@ impl LeaderLatch {
     /// # Cancel safety
     /// Cancelling it leaves the rest to the background.
     pub async fn close(self, mode: CloseMode) -> Result<(), ErrorKind> {
-        let Self {
-            close, mut task, ..
-        } = self;
-        let _: Result<(), CloseMode> = close.send(mode);
+        let _: Result<(), CloseMode> = self.close.send(mode);
         // The task is gone if its runtime is, and then its node is as good as gone, too.
-        Pin::new(&mut task.0).await.unwrap_or(Ok(()))
+        self.task.await.unwrap_or(Ok(()))
     }
 }
 
@@ -203,7 +192,7 @@ async fn stand(
             .await
         };
         let standing = match changed {
-            Err(mode) => break mode.unwrap_or(CloseMode::NotifyLeader),
+            Err(mode) => break mode.ok(),
             Ok(Ok(_)) => {
                 let tenure = candidate.leadership().and_then(Tenure::new);
                 tenure.map_or(Standing::Waiting, Standing::Leading)
@@ -215,12 +204,16 @@ async fn stand(
         };
         told.send_replace(standing);
     };
-    // Nobody leads any more before somebody else can.
-    if mode == CloseMode::NotifyLeader {
+    // It leads no more before somebody else can.
+    if mode != Some(CloseMode::Silent) {
         told.send_replace(Standing::Waiting);
     }
     drop(told);
-    candidate.resign().await
+    match mode {
+        Some(_) => candidate.resign().await,
+        // Nobody waits for it: the rest is done in the background.
+        None => Ok(()),
+    }
 }
 
 /// A leadership of a [`LeaderLatch`], which goes on holding it.

@@ -160,6 +160,7 @@ pub async fn a_latch_stands_in_the_background(realm: Realm) {
     assert_eq!(within(listener.changed()).await, Some(true));
     drop(alice);
     assert_free(&other, "/election").await;
+    assert_eq!(within(listener.changed()).await, Some(false));
     assert_eq!(within(listener.changed()).await, None);
     within(third.lost()).await;
     assert_clean(&client).await;
