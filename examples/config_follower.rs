@@ -2,15 +2,15 @@
 //! is told of changes, and knows when what it has may be old.
 //!
 //! Start a server with `tests/zk.sh start standalone`, which prints its address, then run
-//! `ZK_CONNECT=127.0.0.1:21810 cargo run --example config_follower`, and change what is below
-//! `/docent/config`. It ends when `/docent/config/stop` is created.
+//! `ZK_CONNECT=127.0.0.1:21810 cargo run --example config_follower`. An operator who is played here
+//! changes what is below `/docent/config`; others may, too.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use docent::CreateMode;
 use docent::cache::{Bounds, Cache, Event, Node};
+use docent::{Client, CreateMode};
 
 const ROOT: &str = "/docent/config";
 
@@ -31,38 +31,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = client.cache(ROOT).depth(1).bounds(bounds).start()?;
     config.ready().await?;
     println!(
-        "follows {ROOT}, as of transaction {:#x}",
+        "follows   {ROOT}, as of transaction {:#x}",
         config.as_of_zxid()
     );
-    if config.get(&format!("{ROOT}/greeting")).is_none() {
-        let path = format!("{ROOT}/greeting");
-        client
-            .create(&path, b"hello", CreateMode::Persistent)
-            .await?;
-    }
 
     let mut events = config.events();
+    let operator = tokio::spawn(operate(client.clone()));
     while let Some(event) = events.next().await {
         match event {
             Event::Put { new, .. } if new.name() == "stop" => break,
-            Event::Put { old: None, new } => println!("{} is {:?}", new.name(), text(&new)),
-            Event::Put {
-                old: Some(old),
-                new,
-            } => println!(
-                "{} was {:?}, and is {:?}",
-                new.name(),
-                text(&old),
-                text(&new)
-            ),
-            Event::Removed { old } => println!("{} is gone: back to what is built in", old.name()),
-            Event::Ready { .. } | Event::Fresh => println!("in use: {:?}", settings(&config)),
-            Event::Stale => println!("no connection: goes on with what it has"),
-            Event::Overflow => println!("there is too much of it; some is left out"),
+            Event::Put { old: None, new } => {
+                println!("new       {} = {:?}", new.name(), text(&new))
+            }
+            Event::Put { new, .. } => println!("changed   {} = {:?}", new.name(), text(&new)),
+            Event::Removed { old } => println!("gone      {}", old.name()),
+            Event::Ready { .. } | Event::Fresh => println!("in use    {:?}", settings(&config)),
+            Event::Stale => println!("stale     no connection; goes on with what it has"),
+            Event::Overflow => println!("overflow  there is too much of it; some is left out"),
             _ => {}
         }
     }
-    println!("stops; what it had was {:?} old at most", config.age());
+    println!(
+        "in use    {:?}, {:?} old at most",
+        settings(&config),
+        config.age()
+    );
+    operator.await??;
     client.close().await;
     Ok(())
 }
@@ -78,4 +72,23 @@ fn settings(config: &Cache) -> BTreeMap<String, String> {
 
 fn text(node: &Node) -> String {
     String::from_utf8_lossy(node.data().unwrap_or_default()).into_owned()
+}
+
+/// Somebody who changes the configuration, and in the end wants the program to stop.
+async fn operate(client: Client) -> Result<(), docent::Error> {
+    let path = |name: &str| format!("{ROOT}/{name}");
+    let mode = CreateMode::Ephemeral;
+    client.create(&path("limit"), b"10", mode).await?;
+    pause().await;
+    client.set(&path("limit"), b"20", None).await?;
+    client.create(&path("colour"), b"blue", mode).await?;
+    pause().await;
+    client.delete(&path("colour"), None).await?;
+    pause().await;
+    client.create(&path("stop"), b"", mode).await?;
+    Ok(())
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }

@@ -7,7 +7,7 @@
 //! # Layers
 //!
 //! ```text
-//!    recipes     lock, parents, reaper: async fns over Client   no I/O, no clock, no randomness
+//!    recipes     locks, leaders, caches: async fns of Client    no I/O, no clock, no randomness
 //!    client      trait Client, Watcher, Claim                   what a recipe may ask for
 //!    handle      Client for any hub behind a lock               calls, watches and claims as futures
 //!  ─────────────────────────────────────────────────────────────────────────────────────────────

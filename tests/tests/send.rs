@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use docent::core::client::{Claim, Client as _};
 use docent::core::handle::{Handle, Reply};
+use docent::core::recipes::cache::{Cache, HeapStore};
 use docent::core::wire::{AddWatchMode, Exists, GetChildNames, GetData};
 use docent::{
     Acl, Acls, Builder, Children, Client, ConnectError, CreateMode, Credentials, Data, Election,
@@ -29,6 +30,7 @@ fn values_go_from_thread_to_thread() {
     is_handle::<RwLock>();
     is_handle::<Semaphore>();
     is_handle::<Election>();
+    is_handle::<docent::cache::Cache>();
     is_handle::<Handle<Link>>();
     is_handle::<Credentials>();
     is_handle::<Status>();
@@ -36,6 +38,8 @@ fn values_go_from_thread_to_thread() {
     is_shared::<ConnectError>();
     is_shared::<Guard>();
     is_shared::<Watcher>();
+    is_shared::<docent::cache::Events>();
+    is_handle::<docent::cache::Event>();
     is_send::<States>();
     is_shared::<Data<bytes::Bytes>>();
     is_shared::<Children<bytes::Bytes>>();
@@ -131,6 +135,15 @@ fn futures_of_locks_and_watchers_go_from_thread_to_thread() {
     fn release(guard: Guard) {
         send(&guard.release());
     }
+    fn ready(cache: &docent::cache::Cache) {
+        send(&cache.ready());
+    }
+    fn next(events: &mut docent::cache::Events) {
+        send(&events.next());
+    }
+    fn by_hand(cache: &mut Cache<Handle<Link>, HeapStore>) {
+        send(&cache.next());
+    }
     fn changed(watcher: &mut Watcher) {
         send(&watcher.changed());
     }
@@ -161,6 +174,9 @@ fn futures_of_locks_and_watchers_go_from_thread_to_thread() {
     let _: fn(&Guard) = lost;
     let _: fn(Guard) = release;
     let _: fn(&mut Watcher) = changed;
+    let _: fn(&docent::cache::Cache) = ready;
+    let _: fn(&mut docent::cache::Events) = next;
+    let _: fn(&mut Cache<Handle<Link>, HeapStore>) = by_hand;
     let _: fn(<Handle<Link> as docent::core::client::Client>::Claim) = settle;
 }
 
