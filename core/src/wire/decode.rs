@@ -290,6 +290,13 @@ impl<'a, T: Record<'a>> Items<'a, T> {
     }
 }
 
+/// None.
+impl<'a, T: Record<'a>> Default for Items<'a, T> {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
 impl<'a, T: Record<'a>> Iterator for Items<'a, T> {
     type Item = T;
 

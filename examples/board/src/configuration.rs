@@ -49,8 +49,8 @@ async fn step(cache: &mut Cache<Client<'static>, Store>) -> bool {
 }
 
 fn number(text: &[u8]) -> u32 {
-    let text = str::from_utf8(text).unwrap_or_default();
-    text.trim().parse().unwrap_or_default()
+    let text = str::from_utf8(text.trim_ascii()).unwrap_or_default();
+    text.parse().unwrap_or_default()
 }
 
 async fn blink(count: u32) {

@@ -232,9 +232,9 @@ impl<const NODES: usize, const PATH: usize, const DATA: usize> Store
     fn retain<'n>(&mut self, path: Path<'_>, names: impl Iterator<Item = &'n str> + Clone) {
         self.drop_if(|entry| {
             let below = entry.node.path.as_ref().get(path.as_str().len()..);
-            let below = below.map_or("", |below| below.trim_start_matches('/'));
-            let child = below.split('/').next().unwrap_or_default();
-            entry.is_below(path) && !names.clone().any(|name| name == child)
+            let mut levels = below.unwrap_or_default().split('/');
+            let child = levels.find(|name| !name.is_empty());
+            entry.is_below(path) && !names.clone().any(|name| Some(name) == child)
         });
     }
 

@@ -71,14 +71,14 @@ impl<B: AsRef<[u8]>> Answer<B> {
         F: Fn(Path<'_>) -> Select,
     {
         let found = match self {
-            Self::Names(names) => return view.found(path, Found::Names(names.iter())),
+            Self::Names(names) => Found::Names(names.iter()),
             Self::Data(data) => Found::Node(data.stat(), Some(data.data())),
             Self::Stat(stat) => Found::Node(*stat, None),
             Self::TooManyNames => Found::TooManyNames,
             Self::Absent => Found::Absent,
             Self::Denied => Found::Denied,
         };
-        view.found::<core::iter::Empty<&str>>(path, found);
+        view.found(path, found);
     }
 }
 

@@ -33,14 +33,18 @@ impl<S: Store, F: Fn(Path<'_>) -> Select> View<'_, S, F> {
     /// Takes in an answer.
     pub(super) fn found<'n, I>(&mut self, path: Path<'_>, found: Found<'_, I>)
     where
-        I: Iterator<Item = &'n str> + Clone,
+        I: Iterator<Item = &'n str> + Clone + Default,
     {
         // Another answer of the same time may have removed it.
         if self.store.update(path, |_, _| ()).is_none() {
             return;
         }
         match found {
-            Found::Node(stat, data) => self.found_node(path, &stat, data),
+            Found::Node(stat, data) => {
+                if self.found_node(path, &stat, data) {
+                    self.found_names(path, I::default());
+                }
+            }
             Found::Names(names) => self.found_names(path, names),
             Found::TooManyNames => {
                 self.store.update(path, |mark, _| {
@@ -52,7 +56,8 @@ impl<S: Store, F: Fn(Path<'_>) -> Select> View<'_, S, F> {
         }
     }
 
-    fn found_node(&mut self, path: Path<'_>, stat: &Stat, data: Option<&[u8]>) {
+    /// Whether its children have thereby been listed: there are none.
+    fn found_node(&mut self, path: Path<'_>, stat: &Stat, data: Option<&[u8]>) -> bool {
         let kept = self
             .store
             .put(path, *stat, data.filter(|_| self.scope.data));
@@ -66,9 +71,7 @@ impl<S: Store, F: Fn(Path<'_>) -> Select> View<'_, S, F> {
             mark.lists |= descends && mark.listed != Some(state);
             !mark.lists
         });
-        if childless && was_listed == Some(false) {
-            self.found_names(path, core::iter::empty());
-        }
+        childless && was_listed == Some(false)
     }
 
     fn found_names<'n>(&mut self, path: Path<'_>, names: impl Iterator<Item = &'n str> + Clone) {
