@@ -4,7 +4,7 @@ usage: check.py HOST:PORT DOCENT CLASSPATH
 
 Each recipe has contenders of each kind, every one a process with these arguments:
 
-    HOST:PORT RECIPE PATH JUDGE NAME SECTIONS SESSION_TIMEOUT_MS [stay]
+    HOST:PORT RECIPE PATH JUDGE NAME SECTIONS SESSION_TIMEOUT_MS [stay | freeze]
 
 A contender says "ready", waits for a line, and enters so many sections, by the recipe at PATH. Of a
 read/write lock every other section is a write; all sections of the other recipes are. Inside it
@@ -15,13 +15,16 @@ read/write lock every other section is a write; all sections of the other recipe
     of no version, so that a section that overlaps loses a count. A reader sees that it stays as it is.
 
 It ends with "done WRITES LONGEST_WAIT_MS". With "stay" it says "stays WRITES" inside its last
-section, and is killed there: what it has dies with its session.
+section, and is killed there: what it has dies with its session. With "freeze" it says the same, and is
+stopped there until its session has ended and others have written. When it goes on it says "lost true":
+that it has learnt of its loss before it did anything, and that its write is refused.
 
 Prints what became of each recipe. Exits with 1 if one has failed.
 """
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -53,6 +56,7 @@ SESSION, SHORT_SESSION = 15_000, 3_000
 class Contender:
     def __init__(self, command, name, arguments, lines):
         self.name = name
+        self.sections = int(arguments[5])
         self.writes = None
         self.process = subprocess.Popen(
             command + arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -96,6 +100,8 @@ class Contest:
             if RECIPES[recipe] is ALL:
                 # Another number for each, so that readers and writers are killed.
                 self.start(kind, "killed", 2 + number, SHORT_SESSION, "stay")
+        if RECIPES[recipe] is ALL:
+            self.start("docent", "frozen", 4, SHORT_SESSION, "freeze")
 
     def start(self, kind, name, sections, session, *stay):
         name = f"{kind}-{name}"
@@ -127,10 +133,15 @@ class Contest:
             match words:
                 case ["stays", writes]:
                     contender.writes = int(writes)
-                    self.kill(contender)
+                    if contender.name.endswith("frozen"):
+                        self.freeze(contender)
+                    else:
+                        self.kill(contender)
+                case ["lost", truth]:
+                    assert truth == "true", f"{contender.name} does not know that it has lost"
                 case ["done", writes, longest]:
                     contender.writes = int(writes)
-                    print(f"  {contender.name:16} {SECTIONS} sections, longest wait {longest} ms")
+                    print(f"  {contender.name:16} {contender.sections} sections, longest wait {longest} ms")
                 case ["ended"]:
                     assert contender.writes is not None, f"{contender.name} has failed"
                     left -= 1
@@ -143,12 +154,27 @@ class Contest:
         count = self.count()
         time.sleep(0.2)
         contender.kill()
-        killed = time.monotonic()
         assert self.count() == count, f"someone has written while {contender.name} was inside"
+        self.outlive(contender)
+
+    def freeze(self, contender):
+        """Stops a contender inside, and lets it go on when its session has ended and others have written."""
+        count = self.count()
+        contender.process.send_signal(signal.SIGSTOP)
+        self.outlive(contender)
+        # The others may have ended already, all but this one.
+        busy = [c for c in self.contenders if c.process.poll() is None and c is not contender]
+        while busy and self.count() == count and time.monotonic() < self.end:
+            busy = [c for c in busy if c.process.poll() is None]
+            time.sleep(0.01)
+        contender.process.send_signal(signal.SIGCONT)
+
+    def outlive(self, contender):
+        ended = time.monotonic()
         while any(node.endswith(contender.name) for node in self.inside()):
             assert time.monotonic() < self.end, f"{contender.name} stays inside"
             time.sleep(0.01)
-        print(f"  {contender.name:16} left {time.monotonic() - killed:.1f} s after its end")
+        print(f"  {contender.name:16} left {time.monotonic() - ended:.1f} s after its end")
 
     def judge_the_end(self):
         written, count = sum(c.writes for c in self.contenders), self.count()

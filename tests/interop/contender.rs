@@ -26,8 +26,31 @@ struct Task {
     name: String,
     sections: u32,
     session: Duration,
-    /// Whether to stay inside the last section until killed.
-    stays: bool,
+    /// What to do inside the last section.
+    last: Last,
+}
+
+/// The last section.
+#[derive(PartialEq)]
+enum Last {
+    /// One like the others.
+    Usual,
+    /// To stay inside until killed.
+    Stay,
+    /// To stay inside until the lock is lost, as the process is frozen, and to try to write all the
+    /// same.
+    Freeze,
+}
+
+impl Last {
+    fn parse(argument: Option<&str>) -> Option<Self> {
+        match argument {
+            None => Some(Self::Usual),
+            Some("stay") => Some(Self::Stay),
+            Some("freeze") => Some(Self::Freeze),
+            Some(_) => None,
+        }
+    }
 }
 
 impl Task {
@@ -40,7 +63,7 @@ impl Task {
             name: arguments.next()?,
             sections: arguments.next()?.parse().ok()?,
             session: Duration::from_millis(arguments.next()?.parse().ok()?),
-            stays: arguments.next().is_some(),
+            last: Last::parse(arguments.next().as_deref())?,
         })
     }
 
@@ -176,15 +199,21 @@ async fn main() -> Result {
         let inside = async |guard: &Guard| {
             longest = longest.max(asked.elapsed());
             let count = judge.enter(alone).await?;
-            if task.stays && section == task.sections {
+            if section == task.sections && task.last != Last::Usual {
                 println!("stays {writes}");
-                pending::<()>().await;
+                // It begins again only when there is no more work to be done.
+                let done = guard.run(pending::<()>()).await;
+                let refused = judge.leave(alone, count, guard).await.is_err();
+                println!("lost {}", done.is_none() && !guard.is_held() && refused);
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
             judge.leave(alone, count, guard).await
         };
         recipe.enter(alone, inside).await?;
-        writes += u32::from(alone);
+        if section < task.sections || task.last == Last::Usual {
+            writes += u32::from(alone);
+        }
     }
     println!("done {writes} {}", longest.as_millis());
     client.close().await;
