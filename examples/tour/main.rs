@@ -1,4 +1,4 @@
-//! A tour of Docent: clients, watches, a lock, a cache, and what becomes of them when networks fail.
+//! A tour of Docent: clients, watches, a lock, an election, a cache, and what becomes of them when networks fail.
 //!
 //! `cargo run --example tour` starts three servers in its own process and prints what happens.
 //! `ZK_CONNECT=host:port cargo run --example tour` does the same with real servers.
@@ -7,6 +7,7 @@
 
 mod cache;
 mod cut;
+mod election;
 mod lock;
 mod stage;
 pub(crate) mod timeline;
@@ -27,6 +28,7 @@ pub(crate) async fn tour(servers: Option<&str>, timeline: Timeline) -> Result {
     let stage = Stage::set_up(servers, timeline).await?;
     watch::play(&stage).await?;
     lock::play(&stage).await?;
+    election::play(&stage).await?;
     cut::play(&stage).await?;
     cache::play(&stage).await?;
     stage.clear().await
