@@ -346,3 +346,77 @@ pub async fn an_owner_acquires_its_lock_again(realm: Realm) {
     assert_free(&client, "/lock").await;
     assert_clean(&other).await;
 }
+
+pub async fn a_queue_deleted_under_its_contenders_is_made_anew(realm: Realm) {
+    let (client, other) = (realm.client().await, realm.client().await);
+    let operator = realm.client().await;
+    let holder = acquire(&client.lock("/a/lock").unwrap()).await;
+    let lock = other.lock("/a/lock").unwrap();
+    let waiting = tokio::spawn(async move { acquire(&lock).await });
+    until_children(&operator, "/a/lock", |names| names.len() == 2).await;
+    // Now and then the waiter is quicker, and its next node is in the way.
+    let deleted = async {
+        while operator.exists("/a/lock").await.unwrap().is_some() {
+            for name in operator.children("/a/lock").await.unwrap().iter() {
+                let _ = operator.delete(&format!("/a/lock/{name}"), None).await;
+            }
+            if operator.delete("/a/lock", None).await.is_ok() {
+                break;
+            }
+            if waiting.is_finished() {
+                break;
+            }
+        }
+    };
+    within(deleted).await;
+    within(holder.lost()).await;
+    let next = within(waiting).await.unwrap();
+    assert!(next.is_held() && next.fencing_token() > holder.fencing_token());
+    within(holder.release()).await.unwrap();
+    assert!(next.is_held());
+    drop(next);
+    assert_free(&operator, "/a/lock").await;
+}
+
+pub async fn a_queue_that_may_not_be_read_is_an_error_and_leaves_nothing(realm: Realm) {
+    use docent::{Acl, Code, CreateMode, Perms};
+    let writers = [Acl {
+        perms: Perms::CREATE | Perms::DELETE,
+        scheme: "world",
+        id: "anyone",
+    }];
+    let client = realm.client().await;
+    let persistent = CreateMode::Persistent;
+    for path in [
+        "/lock",
+        "/semaphore",
+        "/semaphore/locks",
+        "/semaphore/leases",
+    ] {
+        let acl = if path == "/semaphore" {
+            Acl::OPEN
+        } else {
+            &writers
+        };
+        client
+            .create_with(path, b"", persistent, acl)
+            .await
+            .unwrap();
+    }
+    let denied = ErrorKind::Server(Code::NoAuth);
+    let lock = client.lock("/lock").unwrap();
+    assert_eq!(within(lock.acquire()).await.unwrap_err(), denied);
+    assert_eq!(within(lock.try_acquire()).await.unwrap_err(), denied);
+    assert_eq!(within(lock.explain()).await.unwrap_err(), denied);
+    let rw_lock = client.rw_lock("/lock").unwrap();
+    assert_eq!(within(rw_lock.read()).await.unwrap_err(), denied);
+    let semaphore = client.semaphore("/semaphore", 1).unwrap();
+    assert_eq!(within(semaphore.acquire()).await.unwrap_err(), denied);
+    let election = client.election("/lock", "alice").unwrap();
+    assert_eq!(within(election.campaign()).await.unwrap_err(), denied);
+    assert_eq!(within(election.leader()).await.unwrap_err(), denied);
+    assert_clean(&client).await;
+    let stat = client.exists("/lock").await.unwrap().unwrap();
+    assert_eq!(stat.num_children, 0);
+    assert_eq!(client.status().connections, 1);
+}
