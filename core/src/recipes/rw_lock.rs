@@ -12,7 +12,7 @@ use crate::recipes::guard::Guard;
 use crate::recipes::names::RwNames;
 use crate::recipes::place::{Entry, Place, Standing};
 use crate::recipes::queue::Queue;
-use crate::wire::Acl;
+use crate::wire::{Acl, Exists};
 
 /// A lock below a node that either one holds to write, or many hold to read.
 ///
@@ -121,7 +121,8 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
     /// The node of the reader takes the number, and so the place, of the writer's, as Curator has it.
     ///
     /// # Errors
-    /// The lock is held to write as before, unless it was lost, and [`Unchanged`] gives it back.
+    /// The lock is held to write as before, unless it was lost, and [`Unchanged`] gives it back. The
+    /// error is [`Code::NoNode`](crate::error::Code::NoNode) if the writer's node was deleted by hand.
     ///
     /// # Cancel safety
     /// Dropping the future gives the lock back.
@@ -141,6 +142,11 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
             Ok(place) => place,
             Err(error) => return Err(Unchanged::new(guard, error)),
         };
+        // A writer whose node was deleted by hand has left, and another may write by now.
+        if let Err(error) = self.is_there(&guard).await {
+            let _: Result<(), Error> = place.leave().await;
+            return Err(Unchanged::new(guard, error));
+        }
         let status = guard.status;
         // Whether it is acknowledged or not, it will be done.
         let _: Result<(), Error> = guard.0.release().await;
@@ -182,6 +188,12 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
         self.queue
             .explain(&[self.names.read, self.names.write])
             .await
+    }
+
+    /// Looks for the node of `guard`.
+    async fn is_there(&self, guard: &Guard<C>) -> Result<(), Error> {
+        let path = guard.path();
+        guard.place.client.retry(Exists { path }).await.map(drop)
     }
 
     /// A place to write, if only `reader` is ahead of it.

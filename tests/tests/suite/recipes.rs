@@ -74,6 +74,13 @@ pub async fn a_writer_goes_on_reading(realm: Realm) {
     assert!(waits(lock.read()).await);
     reader.release().await.unwrap();
     within(next).await.unwrap().release().await.unwrap();
+    // Not in the place of one that was deleted by hand.
+    let writer = within(lock.write()).await.unwrap();
+    let node = writer.path().as_str();
+    other.delete(node, None).await.unwrap();
+    let Unchanged { guard, error } = within(lock.downgrade(writer)).await.unwrap_err();
+    assert_eq!(error, ErrorKind::Server(docent::Code::NoNode));
+    drop(guard);
     assert_free(&client, "/lock").await;
 }
 
