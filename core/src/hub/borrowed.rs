@@ -52,7 +52,7 @@ impl<'d> Storage for Borrowed<'d> {
 ///
 /// Up to `TASKS` tasks may wait for room, and as many for a change of the session's state. More of
 /// them keep waking each other, so that each gets its turn: that is fair, but a board that does so
-/// hardly sleeps.
+/// hardly sleeps. A task that waits for several things at a time counts as many times.
 ///
 /// # Sizes
 ///

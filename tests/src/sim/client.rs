@@ -94,6 +94,9 @@ impl Kind for OnHeap {
     const TASKS: usize = usize::MAX;
 }
 
+/// How many futures of a board may wait for room, or for a change of the session, at a time.
+const WAITS: usize = 24;
+
 /// As on a board, with little memory: for `CALLS` calls, as many watches, and `ROOM` bytes for each
 /// request or reply, and for what is received.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +118,7 @@ impl<const CALLS: usize, const ROOM: usize> Kind for OnBoard<CALLS, ROOM> {
             tx: [room(ROOM), room(ROOM)],
             bodies: room(CALLS * ROOM),
         };
-        let resources = Box::leak(Box::new(Resources::<CALLS, CALLS>::new()));
+        let resources = Box::leak(Box::new(Resources::<CALLS, CALLS, WAITS>::new()));
         resources.parts(buffers, chroot, credentials)
     }
 

@@ -95,7 +95,13 @@ impl<'a> Judge<'a> {
         if own.role == Some(Role::Lease) {
             self.leased.insert(path);
         }
-        let ahead = self.held.in_the_way(self.standing.iter(), own);
+        // The place of a writer that was deleted by hand may be taken by what it was to be exchanged
+        // for, until that is noticed.
+        let by_hand = self.work.has(Job::Operate);
+        let before = |one: &&Contender| !by_hand || one.czxid < own.czxid;
+        let ahead = self
+            .held
+            .in_the_way(self.standing.iter().filter(before), own);
         let crowd = self.leased.len() > self.work.permits as usize;
         let crowd = crowd.then(|| format!("too many hold {:?}", self.leased));
         ahead.map(|ahead| format!("{ahead:x?} is ahead")).or(crowd)

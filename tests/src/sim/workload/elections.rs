@@ -78,6 +78,9 @@ impl<K: Kind> Task<K> {
             None => self.perhaps(candidate.changed()).await,
         };
         let leads = self.acquired(Role::Leader, outcome);
+        if let Some(guard) = candidate.leadership().filter(|guard| !guard.is_held()) {
+            self.fail(format!("leads no more: {guard:?}"));
+        }
         match (leads, candidate.leadership()) {
             (Some(true), Some(guard)) => drop(self.keep(Role::Leader, guard).await),
             (Some(false), Some(guard)) => self.fail(format!("still leads: {guard:?}")),

@@ -110,7 +110,7 @@ impl<K: Kind> Task<K> {
     fn not_exchanged(&self, error: Error) {
         let lost = matches!(
             error,
-            Error::NotSent(_) | Error::Server(Code::SessionExpired)
+            Error::NotSent(_) | Error::Server(Code::SessionExpired | Code::NoNode)
         );
         if !lost && error != Error::Deadlock {
             self.refused(Role::Reader, error);
