@@ -253,9 +253,9 @@ impl<H: Share> Client for Handle<H> {
     fn claim(&self, parent: Path<'_>, name: &str) -> impl Future<Output = Result<Claim<H>, Error>> {
         let mut wait = self.wait();
         poll_fn(move |cx| {
-            let claim = act(wait.shared, |hub| {
+            let claim = wait.poll(|hub, ticket| {
                 let epoch = self.epoch.unwrap_or_else(|| hub.session().status().epoch);
-                hub.poll_claim(epoch, parent, name, &mut wait.ticket, cx.waker())
+                hub.poll_claim(epoch, parent, name, ticket, cx.waker())
             });
             claim.map_ok(|NewClaim { ticket, path }| {
                 Claim(Some(Held {
@@ -298,9 +298,7 @@ impl<H: Share> Client for Handle<H> {
         let mut wait = self.wait();
         poll_fn(move |cx| {
             let now = wait.shared.now();
-            act(wait.shared, |hub| {
-                hub.poll_changed(since, &mut wait.ticket, cx.waker(), now)
-            })
+            wait.poll(|hub, ticket| hub.poll_changed(since, ticket, cx.waker(), now))
         })
     }
 }
@@ -356,12 +354,7 @@ impl<H: Share> Handle<H> {
     /// It can be cancelled and called again.
     pub async fn authenticated(&self, place: u16) -> Result<(), Error> {
         let mut wait = self.wait();
-        poll_fn(|cx| {
-            act(wait.shared, |hub| {
-                hub.poll_auth(place, &mut wait.ticket, cx.waker())
-            })
-        })
-        .await
+        poll_fn(|cx| wait.poll(|hub, ticket| hub.poll_auth(place, ticket, cx.waker()))).await
     }
 
     /// Closes the session: what was submitted before is still sent, the server deletes the session's
@@ -377,12 +370,7 @@ impl<H: Share> Handle<H> {
         let now = self.shared.now();
         act(&self.shared, |hub| hub.close(now));
         let mut wait = self.wait();
-        poll_fn(|cx| {
-            act(wait.shared, |hub| {
-                hub.poll_over(&mut wait.ticket, cx.waker())
-            })
-        })
-        .await;
+        poll_fn(|cx| wait.poll(|hub, ticket| hub.poll_over(ticket, cx.waker()))).await;
     }
 
     /// Ends the client but leaves the session to time out, with its ephemerals, or to be resumed.
@@ -397,6 +385,17 @@ impl<H: Share> Handle<H> {
 struct Wait<'a, H: Share> {
     shared: &'a H,
     ticket: Option<usize>,
+}
+
+impl<H: Share> Wait<'_, H> {
+    /// As a method it has all of the place go where a closure goes. What a closure takes of its fields
+    /// would be copies, and nobody would give the ticket up.
+    fn poll<T>(
+        &mut self,
+        poll: impl FnOnce(&mut Hub<H::Storage>, &mut Option<usize>) -> Poll<T>,
+    ) -> Poll<T> {
+        act(self.shared, |hub| poll(hub, &mut self.ticket))
+    }
 }
 
 impl<H: Share> Drop for Wait<'_, H> {

@@ -34,6 +34,7 @@ on_both! {<2, 2>:
     a_session_is_waited_for,
     without_a_client_no_session_is_waited_for,
     a_change_of_state_is_waited_for,
+    who_no_longer_waits_for_a_change_is_not_woken,
     a_client_that_closes_says_so_before_it_is_over,
 }
 
@@ -553,6 +554,20 @@ fn a_client_that_closes_says_so_before_it_is_over<K: Kind>() {
         script.wake();
     });
     assert!(close.run().is_some());
+}
+
+fn who_no_longer_waits_for_a_change_is_not_woken<K: Kind>() {
+    let shared = connected::<K>();
+    let handle = shared.handle();
+    let since = handle.status();
+    for _ in 0..20 {
+        let mut task = Task::new(handle.changed(since));
+        assert!(task.run().is_none());
+    }
+    shared.script(Scripted::cut);
+    let woken = shared.script(|script| core::iter::from_fn(|| script.hub.poll_waker()).count());
+    // The driver may be.
+    assert!(woken <= 1, "{woken} are woken");
 }
 
 fn a_change_of_state_is_waited_for<K: Kind>() {
