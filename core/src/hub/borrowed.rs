@@ -86,8 +86,9 @@ pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: 
 /// * each transmit buffer needs 97 bytes and the length of the path, more with data or an own access
 ///   control list;
 /// * the room for one reply needs 128 bytes and the length of the path, and 176 bytes to stand in a
-///   queue of any length, whose names are looked through as they come in. Where a contender's name is
-///   too long for that, waiting fails with [`ReplyTooLarge`](crate::error::Error::ReplyTooLarge).
+///   queue of any length, 208 in that of a read/write lock: names are looked through as they come in.
+///   Where a contender's name is too long for that, waiting fails with
+///   [`ReplyTooLarge`](crate::error::Error::ReplyTooLarge).
 #[derive(Debug)]
 pub struct Buffers<'d> {
     /// Two buffers for requests, one being filled while the other is written. Each must take the

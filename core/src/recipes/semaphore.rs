@@ -20,7 +20,8 @@ const LEASES: Names = Names::of("lease-");
 /// Permits below a node, of which each is leased to one at a time.
 ///
 /// Whoever wants leases first waits for its turn, in a queue, and then until there are enough. A
-/// lease is a [`Guard`]: it ends when it is dropped or released, or with its session.
+/// lease is a [`Guard`]: it ends when it is dropped or released, or with its session. As in Curator,
+/// every child of `leases` counts as a lease, whoever made it.
 #[derive(Clone)]
 pub struct Semaphore<C: Client, D = &'static [u8]> {
     turns: Queue<C>,
