@@ -93,7 +93,7 @@ class Contest:
         zk.ensure_path(self.path)
         zk.ensure_path(self.judge + "/inside")
         zk.create(self.judge + "/counter", b"0")
-        self.contenders = []
+        self.contenders, self.thaws = [], []
         for number, kind in enumerate(RECIPES[recipe]):
             self.start(kind, "1", SECTIONS, SESSION)
             self.start(kind, "2", SECTIONS, SESSION)
@@ -113,7 +113,8 @@ class Contest:
             return self.lines.get(timeout=self.end - time.monotonic())
         except (queue.Empty, ValueError):
             late = [c.name for c in self.contenders if c.writes is None]
-            raise AssertionError(f"not finished: {late}") from None
+            queued = sorted(self.zk.get_children(self.path), key=lambda node: node[-10:])
+            raise AssertionError(f"not finished: {late}; inside {self.inside()} of {queued}") from None
 
     def count(self):
         return int(self.zk.get(self.judge + "/counter")[0])
@@ -158,13 +159,20 @@ class Contest:
         self.outlive(contender)
 
     def freeze(self, contender):
-        """Stops a contender inside, and lets it go on when its session has ended and others have written."""
+        """Stops a contender inside, and lets it go on when its session has ended and others have written.
+
+        Those who are to be killed may be inside first, so this does not wait for the writes itself.
+        """
         count = self.count()
         contender.process.send_signal(signal.SIGSTOP)
         self.outlive(contender)
+        self.thaws.append(threading.Thread(target=self.thaw, args=(contender, count)))
+        self.thaws[-1].start()
+
+    def thaw(self, contender, count):
         # The others may have ended already, all but this one.
-        busy = [c for c in self.contenders if c.process.poll() is None and c is not contender]
-        while busy and self.count() == count and time.monotonic() < self.end:
+        busy = [c for c in self.contenders if c is not contender]
+        while busy and self.count() == count:
             busy = [c for c in busy if c.process.poll() is None]
             time.sleep(0.01)
         contender.process.send_signal(signal.SIGCONT)
@@ -184,6 +192,8 @@ class Contest:
     def close(self):
         for contender in self.contenders:
             contender.kill()
+        for thaw in self.thaws:
+            thaw.join()
 
 
 def main():
