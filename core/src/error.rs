@@ -154,7 +154,9 @@ pub enum Error {
     #[error("not sent: a check must be part of a transaction")]
     CheckAlone,
     /// A recipe would wait for what its caller holds itself, or for what there will never be.
-    #[error("not attempted: it would wait for ever, for what its caller holds, or for too much")]
+    #[error(
+        "refused: it might wait for ever, for what it holds itself or for more than there is; release what is held first, or ask for less"
+    )]
     Deadlock,
     /// A path with its prefix or suffix is longer than a path of this client can be.
     #[error("not sent: the path is longer than the client has room for")]

@@ -10,7 +10,7 @@ use std::time::Instant;
 use docent_core::client::Client as _;
 use docent_core::handle::Handle;
 use docent_core::path::{HeapPath, Path, PathBuf as _};
-use docent_core::recipes::{Guard, Held};
+use docent_core::recipes::{Guard, Held, until};
 use docent_core::session::Status;
 use docent_core::wire::Op;
 use tokio::sync::{oneshot, watch};
@@ -268,14 +268,7 @@ impl Leadership {
     /// # Cancel safety
     /// It can be cancelled and called again.
     pub async fn lost(&self) {
-        let held = self.held();
-        let mut lost = pin!(held.lost());
-        let mut resigned = pin!(self.resigned());
-        poll_fn(|cx| match resigned.as_mut().poll(cx) {
-            Poll::Pending => lost.as_mut().poll(cx),
-            ready => ready,
-        })
-        .await;
+        until(self.resigned(), self.held().lost()).await;
     }
 
     async fn resigned(&self) {
@@ -290,13 +283,7 @@ impl Leadership {
     /// # Cancel safety
     /// Cancelling it cancels `work`.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let (mut lost, mut work) = (pin!(self.lost()), pin!(work));
-        // The loss comes first: whoever was stopped learns of it before `work` goes on.
-        poll_fn(|cx| match lost.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => work.as_mut().poll(cx).map(Some),
-        })
-        .await
+        until(self.lost(), work).await
     }
 
     /// A condition for a [`multi`](Client::multi): that the latch leads. Whatever is written together

@@ -15,7 +15,7 @@ use crate::recipes::names::Names;
 use crate::recipes::observer::{Leader, Observer};
 use crate::recipes::place::Place;
 use crate::recipes::queue::Queue;
-use crate::recipes::race::race;
+use crate::recipes::race::{race, until};
 use crate::session::Status;
 use crate::wire::Acl;
 
@@ -122,14 +122,7 @@ impl<C: Client, D: AsRef<[u8]>> Election<C, D> {
     ) -> Result<T, Error> {
         loop {
             let leadership = self.campaign().await?;
-            let done = {
-                let over = pin!(async {
-                    over(&leadership, self.policy).await;
-                    None
-                });
-                // Whoever was stopped learns of its loss before `work` goes on.
-                race(over, pin!(async { Some(work(&leadership).await) })).await
-            };
+            let done = until(over(&leadership, self.policy), work(&leadership)).await;
             // If that is not acknowledged it goes on in the background.
             let _: Result<(), Error> = leadership.release().await;
             if let Some(ControlFlow::Break(result)) = done {

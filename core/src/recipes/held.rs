@@ -6,7 +6,7 @@ use core::pin::pin;
 use crate::client::{Client, Watcher};
 use crate::error::{Code, Error};
 use crate::path::Path;
-use crate::recipes::race::race;
+use crate::recipes::race::{race, until};
 use crate::session::Status;
 use crate::wire::{GetChildNames, Op};
 
@@ -101,12 +101,7 @@ impl<'a, C: Client> Held<'a, C> {
     /// # Cancel safety
     /// Cancelling it cancels `work`.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let lost = async {
-            self.lost().await;
-            None
-        };
-        // The lock comes first: whoever was stopped learns of its loss before `work` goes on.
-        race(pin!(lost), pin!(async { Some(work.await) })).await
+        until(self.lost(), work).await
     }
 
     /// See [`Guard::check`](crate::recipes::Guard::check).

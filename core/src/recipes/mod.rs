@@ -36,6 +36,7 @@ pub use lock::Lock;
 pub use names::{Names, RwNames};
 pub use observer::{Leader, Observer};
 pub use parents::create_parents;
+pub use race::until;
 pub use reaper::reap;
 pub use revocation::{Revocations, revoke};
 pub use rw_lock::{ReadGuard, RwLock, Unchanged, WriteGuard};
