@@ -106,11 +106,11 @@ impl<'a> ConnectString<'a> {
     /// # Errors
     /// [`BadConnectString`] names the broken rule.
     pub fn parse(text: &'a str) -> Result<Self, BadConnectString> {
-        if text.contains("://") {
-            return Err(BadConnectString::Scheme);
-        }
         let end = text.find('/').unwrap_or(text.len());
         let (hosts, chroot) = text.split_at_checked(end).unwrap_or((text, ""));
+        if hosts.ends_with(':') && chroot.starts_with("//") {
+            return Err(BadConnectString::Scheme);
+        }
         let chroot = chroot.trim_ascii_end();
         if hosts.trim_ascii().is_empty() {
             return Err(BadConnectString::Empty);
@@ -213,7 +213,7 @@ fn named(entry: &str, at: usize) -> Result<HostPort<'_>, BadConnectString> {
 }
 
 fn check_host(host: &str, at: usize) -> Result<(), BadConnectString> {
-    let allowed = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
+    let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_');
     match host.char_indices().find(|(_, char)| !allowed(*char)) {
         Some((index, char)) => Err(BadConnectString::BadHostChar {
             at: at.saturating_add(index),

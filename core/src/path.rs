@@ -290,11 +290,15 @@ pub fn sequence(name: &str) -> Option<(&str, i32)> {
         .strip_suffix('-')
         .and_then(|stem| Some((stem, minus(number)?)));
     match positive(number) {
-        Some(number) if negative.is_none_or(|(stem, _)| !stem.ends_with(['-', '_'])) => {
+        Some(number) if negative.is_none_or(|(stem, _)| !ends_in_separator(stem)) => {
             Some((stem, number))
         }
         _ => negative,
     }
+}
+
+fn ends_in_separator(stem: &str) -> bool {
+    matches!(stem.as_bytes().last(), Some(b'-' | b'_'))
 }
 
 /// The number of a contender in a queue of sequential nodes: of a node that was asked for by a name
