@@ -7,11 +7,16 @@ import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
+import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
+import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.retry.ExponentialBackoffRetry;
 import org.apache.zookeeper.CreateMode;
 
 /** Contends by Curator's recipes, as check.py says. */
 final class Contender {
+    /** How many a semaphore lets in. */
+    private static final int PERMITS = 2;
+
     /** What excludes others, while it is held. */
     private interface Held {
         String node();
@@ -78,6 +83,24 @@ final class Contender {
         }
     }
 
+    private static final class Leased implements Held {
+        private final Lease lease;
+
+        Leased(Lease lease) {
+            this.lease = lease;
+        }
+
+        @Override
+        public String node() {
+            return null; // No section of a semaphore writes.
+        }
+
+        @Override
+        public void release() throws Exception {
+            lease.close();
+        }
+    }
+
     private static <L extends InterProcessMutex & Held> Held acquired(L lock) throws Exception {
         lock.acquire();
         return lock;
@@ -94,6 +117,9 @@ final class Contender {
                 return alone -> alone ? acquired(writer) : acquired(reader);
             case "leader":
                 return alone -> new Leadership(client, path, name);
+            case "semaphore":
+                InterProcessSemaphoreV2 semaphore = new InterProcessSemaphoreV2(client, path, PERMITS);
+                return alone -> new Leased(semaphore.acquire());
             default:
                 throw new IllegalArgumentException("no recipe " + kind);
         }
@@ -105,12 +131,15 @@ final class Contender {
         private final String counter;
         private final String inside;
         private final String name;
+        /** How many may be inside with this one if it is not alone. */
+        private final int room;
 
-        Judge(CuratorFramework client, String path, String name) {
+        Judge(CuratorFramework client, String path, String name, int room) {
             this.client = client;
             this.counter = path + "/counter";
             this.inside = path + "/inside";
             this.name = name;
+            this.room = room;
         }
 
         private String own(boolean alone) {
@@ -126,7 +155,8 @@ final class Contender {
             client.create().withMode(CreateMode.EPHEMERAL).forPath(inside + "/" + own);
             List<String> others = new ArrayList<>(client.getChildren().forPath(inside));
             others.remove(own);
-            if (!others.isEmpty() && (alone || others.stream().anyMatch(o -> o.startsWith("alone-")))) {
+            boolean crowded = others.size() > (alone ? 0 : room);
+            if (crowded || others.stream().anyMatch(o -> o.startsWith("alone-"))) {
                 throw new IllegalStateException(own + " is inside with " + others);
             }
             return count();
@@ -158,14 +188,15 @@ final class Contender {
         client.start();
         client.blockUntilConnected();
         Recipe recipe = recipe(kind, client, arguments[2], name);
-        Judge judge = new Judge(client, arguments[3], name);
+        int room = kind.equals("semaphore") ? PERMITS - 1 : Integer.MAX_VALUE;
+        Judge judge = new Judge(client, arguments[3], name, room);
         System.out.println("ready");
         new BufferedReader(new InputStreamReader(System.in)).readLine();
 
         int writes = 0;
         long longest = 0;
         for (int section = 1; section <= sections; section++) {
-            boolean alone = !kind.equals("read-write") || section % 2 == 0;
+            boolean alone = kind.equals("read-write") ? section % 2 == 0 : !kind.equals("semaphore");
             long asked = System.nanoTime();
             Held held = recipe.acquire(alone);
             longest = Math.max(longest, System.nanoTime() - asked);

@@ -7,10 +7,11 @@ Each recipe has contenders of each kind, every one a process with these argument
     HOST:PORT RECIPE PATH JUDGE NAME SECTIONS SESSION_TIMEOUT_MS [stay | freeze]
 
 A contender says "ready", waits for a line, and enters so many sections, by the recipe at PATH. Of a
-read/write lock every other section is a write; all sections of the other recipes are. Inside it
+read/write lock every other section is a write, and of a semaphore with two permits none is; all sections
+of the other recipes are. Inside it
 
   * creates an ephemeral JUDGE/inside/alone-NAME, or shared-NAME to read, and fails if anybody is
-    there who must not be;
+    there who must not be, or more than a semaphore lets in;
   * reads JUDGE/counter. To write it adds one in a transaction with a check of the lock's node, but
     of no version, so that a section that overlaps loses a count. A reader sees that it stays as it is.
 
@@ -35,12 +36,14 @@ import uuid
 from kazoo.client import KazooClient
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ALL, BOTH = ("docent", "curator", "kazoo"), ("docent", "kazoo")
+ALL, BOTH, OTHERS = ("docent", "curator", "kazoo"), ("docent", "kazoo"), ("docent", "curator")
 RECIPES = {
     # With Curator's names, which kazoo is made to use.
     "lock": ALL,
     "read-write": ALL,
     "leader": ALL,
+    # kazoo's has its nodes elsewhere.
+    "semaphore": OTHERS,
     # With kazoo's names.
     "kazoo-lock": BOTH,
     "kazoo-read-write": BOTH,
@@ -90,14 +93,17 @@ class Contest:
         self.lines = queue.Queue()
         self.end = time.monotonic() + PATIENCE
         # kazoo makes the path once, and has no answer to a container that is reaped.
-        zk.ensure_path(self.path)
+        names = ("/locks", "/leases") if recipe == "semaphore" else ("",)
+        self.queues = [self.path + name for name in names]
+        for path in self.queues:
+            zk.ensure_path(path)
         zk.ensure_path(self.judge + "/inside")
         zk.create(self.judge + "/counter", b"0")
         self.contenders, self.thaws = [], []
         for number, kind in enumerate(RECIPES[recipe]):
             self.start(kind, "1", SECTIONS, SESSION)
             self.start(kind, "2", SECTIONS, SESSION)
-            if RECIPES[recipe] is ALL:
+            if "curator" in RECIPES[recipe]:
                 # Another number for each, so that readers and writers are killed.
                 self.start(kind, "killed", 2 + number, SHORT_SESSION, "stay")
         if RECIPES[recipe] is ALL:
@@ -113,14 +119,17 @@ class Contest:
             return self.lines.get(timeout=self.end - time.monotonic())
         except (queue.Empty, ValueError):
             late = [c.name for c in self.contenders if c.writes is None]
-            queued = sorted(self.zk.get_children(self.path), key=lambda node: node[-10:])
-            raise AssertionError(f"not finished: {late}; inside {self.inside()} of {queued}") from None
+            raise AssertionError(f"not finished: {late}; inside {self.inside()} of {self.queued()}") from None
 
     def count(self):
         return int(self.zk.get(self.judge + "/counter")[0])
 
     def inside(self):
         return self.zk.get_children(self.judge + "/inside")
+
+    def queued(self):
+        nodes = [node for path in self.queues for node in self.zk.get_children(path)]
+        return sorted(nodes, key=lambda node: node[-10:])
 
     def play(self):
         for _ in self.contenders:
@@ -187,7 +196,7 @@ class Contest:
     def judge_the_end(self):
         written, count = sum(c.writes for c in self.contenders), self.count()
         assert count == written, f"{written} writes have counted to {count}"
-        assert not self.inside() and not self.zk.get_children(self.path), "nodes are left"
+        assert not self.inside() and not self.queued(), "nodes are left"
 
     def close(self):
         for contender in self.contenders:

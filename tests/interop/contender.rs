@@ -7,13 +7,18 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use docent::core::wire::SetData;
-use docent::{Client, CreateMode, Election, Guard, Lock, Names, Op, Path, RwLock, RwNames};
+use docent::{
+    Client, CreateMode, Election, Guard, Lock, Names, Op, Path, RwLock, RwNames, Semaphore,
+};
 
 /// Curator's names, and an eye on kazoo's.
 const MIXED: Names = Names {
     own: "lock-",
     ahead: "lock-/__lock__",
 };
+
+/// How many a semaphore lets in.
+const PERMITS: u32 = 2;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -69,7 +74,10 @@ impl Task {
 
     /// Whether nobody else may be inside the section.
     fn is_alone(&self, section: u32) -> bool {
-        !self.recipe.ends_with("read-write") || section.is_multiple_of(2)
+        match &*self.recipe {
+            "semaphore" => false,
+            recipe => !recipe.ends_with("read-write") || section.is_multiple_of(2),
+        }
     }
 }
 
@@ -78,6 +86,7 @@ enum Recipe {
     Lock(Lock),
     ReadWrite(RwLock),
     Leader(Election),
+    Semaphore(Semaphore),
 }
 
 impl Recipe {
@@ -87,6 +96,7 @@ impl Recipe {
             "lock" => Self::Lock(client.lock(path)?),
             "read-write" => Self::ReadWrite(client.rw_lock(path)?),
             "leader" => Self::Leader(client.election(path, task.name.clone())?),
+            "semaphore" => Self::Semaphore(client.semaphore(path, PERMITS)?),
             "kazoo-lock" => Self::Lock(client.lock(path)?.with_names(Names::KAZOO)),
             "kazoo-read-write" => Self::ReadWrite(client.rw_lock(path)?.with_names(RwNames::KAZOO)),
             "mixed-lock" => Self::Lock(client.lock(path)?.with_names(MIXED)),
@@ -117,6 +127,11 @@ impl Recipe {
                 section(&guard).await?;
                 guard.release().await?;
             }
+            Self::Semaphore(semaphore) => {
+                let guard = semaphore.acquire().await?;
+                section(&guard).await?;
+                guard.release().await?;
+            }
         }
         Ok(())
     }
@@ -128,6 +143,8 @@ struct Judge {
     counter: String,
     inside: String,
     name: String,
+    /// How many may be inside with this one if it is not alone.
+    room: usize,
 }
 
 impl Judge {
@@ -137,6 +154,10 @@ impl Judge {
             counter: format!("{}/counter", task.judge),
             inside: format!("{}/inside", task.judge),
             name: task.name.clone(),
+            room: match &*task.recipe {
+                "semaphore" => PERMITS as usize - 1,
+                _ => usize::MAX,
+            },
         }
     }
 
@@ -157,11 +178,12 @@ impl Judge {
             .create(&node, b"", CreateMode::Ephemeral)
             .await?;
         let inside = self.client.children(&self.inside).await?;
-        let mut others = inside.iter().filter(|other| *other != own);
-        match others.find(|other| alone || other.starts_with("alone-")) {
-            Some(other) => Err(format!("{own} is inside with {other}").into()),
-            None => self.count().await,
+        let others: Vec<_> = inside.iter().filter(|other| *other != own).collect();
+        let room = if alone { 0 } else { self.room };
+        if others.len() > room || others.iter().any(|other| other.starts_with("alone-")) {
+            return Err(format!("{own} is inside with {others:?}").into());
         }
+        self.count().await
     }
 
     async fn leave(&self, alone: bool, count: u32, guard: &Guard) -> Result {
