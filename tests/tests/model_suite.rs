@@ -19,7 +19,8 @@ static SERVER: LazyLock<(Runtime, DevServer)> = LazyLock::new(|| {
         .max_timeout(Duration::from_secs(60))
         .reap_interval(Duration::from_millis(500))
         .max_frame(4 << 20)
-        .reconfig(true);
+        .reconfig(true)
+        .enforce_quotas(true);
     let server = runtime.block_on(DevServer::with(settings)).unwrap();
     (runtime, server)
 });

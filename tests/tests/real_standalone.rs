@@ -9,7 +9,8 @@ use suite::Realm;
 
 /// They end with this process.
 static SERVERS: LazyLock<Vec<(Version, Ensemble)>> = LazyLock::new(|| {
-    let start = |version| (version, Ensemble::standalone(version));
+    let options = ["standalone", "--cfg", "enforceQuota=true"];
+    let start = |version| (version, Ensemble::start(version, &options));
     real::lanes().into_iter().map(start).collect()
 });
 

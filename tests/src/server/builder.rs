@@ -82,6 +82,7 @@ pub(super) struct Config {
     pub(super) ttl: bool,
     pub(super) sticky: bool,
     pub(super) reconfig: bool,
+    pub(super) quotas: bool,
     pub(super) read_only: bool,
     pub(super) super_digest: Option<String>,
     pub(super) addresses: Vec<String>,
@@ -156,6 +157,7 @@ impl Default for Builder {
             ttl: true,
             sticky: false,
             reconfig: false,
+            quotas: false,
             read_only: false,
             super_digest: None,
             addresses: Vec::new(),
@@ -261,6 +263,12 @@ impl Builder {
     /// the node that changes: no member comes or goes.
     pub const fn reconfig(mut self, enabled: bool) -> Self {
         self.0.reconfig = enabled;
+        self
+    }
+
+    /// Whether the hard limits of quotas are enforced (`enforceQuota`, since 3.7); false unless told.
+    pub const fn enforce_quotas(mut self, enabled: bool) -> Self {
+        self.0.quotas = enabled;
         self
     }
 

@@ -27,8 +27,8 @@
 //!
 //! What differs from real servers: a write is agreed on as soon as a member gets it, a member that
 //! does not [lag](Ensemble::lag) applies it at once, and a sign of life reaches the leader at once.
-//! There are no quotas, no SASL, no local sessions and no limit of connections. Strings that are null
-//! or no UTF-8 where Java would go on make a request malformed.
+//! There is no SASL, there are no local sessions, and there is no limit of connections. Strings that are
+//! null or no UTF-8 where Java would go on make a request malformed.
 
 mod acl;
 mod builder;
@@ -39,6 +39,7 @@ mod member;
 mod membership;
 mod ops;
 mod quorum;
+mod quota;
 mod reads;
 mod reply;
 mod requests;

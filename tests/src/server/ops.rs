@@ -11,7 +11,7 @@ use crate::server::acl::{self, Identity, Rule};
 use crate::server::log::{Life, Txn};
 use crate::server::reply::Answer;
 use crate::server::tree::{self, CONFIG, Stamp, Tree};
-use crate::server::{Config, membership};
+use crate::server::{Config, membership, quota};
 
 /// Servers use this one among themselves, but clients can send it.
 pub(super) const DELETE_CONTAINER: OpCode = OpCode(20);
@@ -191,6 +191,7 @@ impl Asker<'_> {
         if matches!(parent.life, Life::Ephemeral(_)) {
             return Err(Code::NoChildrenForEphemerals);
         }
+        self.check_quota(tree, &path, 1, size(*data))?;
         Ok(Txn::Create {
             path,
             data: data.map(Arc::from),
@@ -198,6 +199,13 @@ impl Asker<'_> {
             life: self.life(op, *flags, *ttl),
             counter: parent.counter.wrapping_add(1),
         })
+    }
+
+    fn check_quota(&self, tree: &Tree, path: &str, nodes: i64, bytes: i64) -> Result<(), Code> {
+        match self.config.quotas {
+            true => quota::check(tree, path, nodes, bytes),
+            false => Ok(()),
+        }
     }
 
     /// It is the operation that makes a container or a time to live, not the mode.
@@ -232,6 +240,7 @@ impl Asker<'_> {
         check_path(path)?;
         let node = tree.find(path)?;
         acl::check(&node.acl, self.identities, Perms::WRITE)?;
+        self.check_quota(tree, path, 0, size(data) - size(node.data.as_deref()))?;
         Ok(Txn::SetData {
             path: path.to_owned(),
             data: data.map(Arc::from),
@@ -314,6 +323,10 @@ fn check_mode(flags: i32, ttl: Option<i64>, config: &Config) -> Result<(), Code>
         (0..=4, None) => Ok(()),
         _ => Err(Code::BadArguments),
     }
+}
+
+fn size(data: Option<&[u8]>) -> i64 {
+    data.map_or(0, |data| data.len() as i64)
 }
 
 fn check_path(path: &str) -> Result<(), Code> {

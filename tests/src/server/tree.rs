@@ -218,6 +218,16 @@ impl Tree {
         below.count() + usize::from(path.is_empty())
     }
 
+    /// The node at `path` and all below.
+    pub(super) fn subtree(&self, path: &str) -> impl Iterator<Item = &Node> {
+        let prefix = format!("{}/", path.trim_end_matches('/'));
+        let below = self.nodes.range(prefix.clone()..);
+        let below = below.take_while(move |(path, _)| path.starts_with(&prefix));
+        self.get(path)
+            .into_iter()
+            .chain(below.map(|(_, node)| node))
+    }
+
     /// All nodes but the root, in the order of their paths.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         let nodes = self.nodes.iter();

@@ -6,7 +6,6 @@
 //! |---|---|
 //! | kx-c9, kx-c10, sg-c1, sb-c1 | servers with SASL |
 //! | ky-c1, ky-c2 | a server that demands SASL |
-//! | ky-c3 | a server that enforces quotas |
 //! | en-c1, one request | an ephemeral node on a server with local sessions |
 //! | jv-c13 | a bare check on 3.8.0, which the model refuses as 3.9.3 does (j9-c13, j9-c14) |
 //! | mv-c2, ky-c4 | the other half of the conversation was not recorded; see `model.rs` |
@@ -474,6 +473,13 @@ fn java_with_a_read_only_server() {
     replay.same_zxids = false;
     replay.run(&["ro-c1", "ro-c4", "ro-c5", "ro-c6"]);
     assert_eq!(replay.compared, 5);
+}
+
+#[test]
+fn kazoo_with_quotas() {
+    let mut replay = Replay::new(recorded().enforce_quotas(true));
+    replay.run(&["ky-c3"]);
+    assert_eq!(replay.compared, 9);
 }
 
 #[test]

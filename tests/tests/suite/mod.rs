@@ -131,6 +131,7 @@ macro_rules! tests {
             an_owner_acquires_its_lock_again
             a_queue_deleted_under_its_contenders_is_made_anew
             a_queue_that_may_not_be_read_is_an_error_and_leaves_nothing
+            who_is_above_the_quota_is_told_at_once_and_leaves_nothing
             // caches
             a_cache_follows_a_tree
             a_cache_sees_a_node_that_was_created_again

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use docent::core::client::Client as _;
-use docent::{ErrorKind, Permits, Unchanged};
+use docent::{Acl, Code, CreateMode, ErrorKind, Permits, Perms, Unchanged};
 use tokio::time;
 
-use super::{Realm, acquire, assert_clean, assert_free, at_once, until_children, within};
+use super::{Realm, acquire, assert_clean, assert_free, at_once, code, until_children, within};
 
 /// Whether it is still to wait, after a while.
 async fn waits<T>(future: impl Future<Output = T>) -> bool {
@@ -79,7 +79,7 @@ pub async fn a_writer_goes_on_reading(realm: Realm) {
     let node = writer.path().as_str();
     other.delete(node, None).await.unwrap();
     let Unchanged { guard, error } = within(lock.downgrade(writer)).await.unwrap_err();
-    assert_eq!(error, ErrorKind::Server(docent::Code::NoNode));
+    assert_eq!(error, ErrorKind::Server(Code::NoNode));
     drop(guard);
     assert_free(&client, "/lock").await;
 }
@@ -226,11 +226,11 @@ pub async fn the_number_of_permits_may_be_shared(realm: Realm) {
     let semaphore = shared(&client);
     assert!(matches!(semaphore.permits(), Permits::Shared(_)));
     let missing = within(semaphore.acquire()).await.unwrap_err();
-    assert_eq!(missing, ErrorKind::Server(docent::Code::NoNode));
-    let persistent = docent::CreateMode::Persistent;
+    assert_eq!(missing, ErrorKind::Server(Code::NoNode));
+    let persistent = CreateMode::Persistent;
     client.create("/permits", b"no", persistent).await.unwrap();
     let wrong = within(semaphore.acquire()).await.unwrap_err();
-    assert_eq!(wrong, ErrorKind::Server(docent::Code::DataInconsistency));
+    assert_eq!(wrong, ErrorKind::Server(Code::DataInconsistency));
     let set = async |permits: i32| {
         let permits = permits.to_be_bytes();
         client.set("/permits", &permits, None).await.unwrap();
@@ -386,7 +386,6 @@ pub async fn a_queue_deleted_under_its_contenders_is_made_anew(realm: Realm) {
 }
 
 pub async fn a_queue_that_may_not_be_read_is_an_error_and_leaves_nothing(realm: Realm) {
-    use docent::{Acl, Code, CreateMode, Perms};
     let writers = [Acl {
         perms: Perms::CREATE | Perms::DELETE,
         scheme: "world",
@@ -427,4 +426,68 @@ pub async fn a_queue_that_may_not_be_read_is_an_error_and_leaves_nothing(realm: 
         client.delete(empty, None).await.unwrap();
     }
     assert_eq!(client.status().connections, 1);
+}
+
+/// Lets there be so many nodes at and below a node, itself included.
+async fn limit(realm: &Realm, path: &str, nodes: u32) {
+    let client = realm.outside().await;
+    let quota = format!("/zookeeper/quota{}", realm.absolute(path));
+    client.ensure(&quota).await.unwrap();
+    // What there is the server counts itself.
+    let limits = format!("count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit={nodes}");
+    for (name, text) in [
+        ("limits", &*limits),
+        (
+            "stats",
+            "count=0,bytes=0=;byteHardLimit=-1;countHardLimit=-1",
+        ),
+    ] {
+        let node = format!("{quota}/zookeeper_{name}");
+        let persistent = CreateMode::Persistent;
+        client
+            .create(&node, text.as_bytes(), persistent)
+            .await
+            .unwrap();
+    }
+}
+
+pub async fn who_is_above_the_quota_is_told_at_once_and_leaves_nothing(realm: Realm) {
+    let (client, other) = (realm.client().await, realm.client().await);
+    for path in [
+        "/shop/lock",
+        "/shop/semaphore/locks",
+        "/shop/semaphore/leases",
+    ] {
+        client.ensure(path).await.unwrap();
+    }
+    // One more than there are.
+    limit(&realm, "/shop", 6).await;
+    let lock = client.lock("/shop/lock").unwrap();
+    let guard = within(lock.acquire()).await.unwrap();
+    let cache = other.cache("/shop").start().unwrap();
+    within(cache.ready()).await.unwrap();
+
+    let full = ErrorKind::Server(Code::QuotaExceeded);
+    let rival = other.lock("/shop/lock").unwrap();
+    assert_eq!(within(rival.acquire()).await.unwrap_err(), full);
+    // To see that somebody else has it takes no node.
+    assert!(within(rival.try_acquire()).await.unwrap().is_none());
+    let semaphore = other.semaphore("/shop/semaphore", 1).unwrap();
+    assert_eq!(within(semaphore.acquire()).await.unwrap_err(), full);
+    let election = other.election("/shop/lock", "bob").unwrap();
+    assert_eq!(within(election.campaign()).await.unwrap_err(), full);
+    let created = other.create("/shop/new", b"", CreateMode::Persistent);
+    assert_eq!(code(within(created).await), Code::QuotaExceeded);
+    assert_clean(&other).await;
+    assert!(guard.is_held() && cache.is_fresh());
+    assert_eq!((cache.tally().nodes, cache.is_complete()), (6, true));
+
+    within(guard.release()).await.unwrap();
+    let guard = within(rival.acquire()).await.unwrap();
+    within(guard.release()).await.unwrap();
+    // A turn leaves room for no lease.
+    assert_eq!(within(semaphore.acquire()).await.unwrap_err(), full);
+    assert_free(&other, "/shop/semaphore/locks").await;
+    assert_free(&other, "/shop/lock").await;
+    assert_eq!(other.status().connections, 1);
 }
