@@ -40,6 +40,7 @@ use crate::{Election, Lock, RwLock, Semaphore};
 ///
 /// # Cancel safety
 /// Every future may be dropped at any time; its request may run all the same.
+#[doc(alias = "CuratorFramework")]
 #[derive(Clone)]
 pub struct Client {
     handle: Handle<Link>,
@@ -463,36 +464,37 @@ impl Client {
 
     // ---- recipes ----
 
-    /// The lock at `path`.
+    /// The lock at `path`: see [`guide::locks`](crate::guide::locks).
     ///
     /// # Errors
-    /// [`Path`](ErrorKind::Path) if `path` is none.
+    /// [`Path`](ErrorKind::Path) if `path` is not a valid path.
     pub fn lock(&self, path: &str) -> Result<Lock, Error> {
         self.recipe("lock", path, Lock::new)
     }
 
-    /// The read/write lock at `path`.
+    /// The read/write lock at `path`: see [its guide](crate::guide::locks#readers-and-writers).
     ///
     /// # Errors
-    /// [`Path`](ErrorKind::Path) if `path` is none.
+    /// [`Path`](ErrorKind::Path) if `path` is not a valid path.
     pub fn rw_lock(&self, path: &str) -> Result<RwLock, Error> {
         self.recipe("lock", path, RwLock::new)
     }
 
-    /// The semaphore at `path`, of so many permits.
+    /// The semaphore at `path`, of so many permits: see [its guide](crate::guide::locks#permits).
     ///
     /// # Errors
-    /// [`Path`](ErrorKind::Path) if `path` is none.
+    /// [`Path`](ErrorKind::Path) if `path` is not a valid path.
     pub fn semaphore(&self, path: &str, permits: u32) -> Result<Semaphore, Error> {
         self.recipe("semaphore", path, |handle, path| {
             Semaphore::new(handle, path, permits)
         })
     }
 
-    /// The election at `path`, in which this client is known as `id`.
+    /// The election at `path`, in which this client is known as `id`: see
+    /// [`guide::leaders`](crate::guide::leaders).
     ///
     /// # Errors
-    /// [`Path`](ErrorKind::Path) if `path` is none.
+    /// [`Path`](ErrorKind::Path) if `path` is not a valid path.
     pub fn election(&self, path: &str, id: impl Into<Vec<u8>>) -> Result<Election, Error> {
         let election = self.recipe("election", path, docent_core::recipes::Election::new)?;
         Ok(election.with_id(id.into()))
@@ -508,7 +510,12 @@ impl Client {
         recipe.map_err(|kind| Error::new(operation, Some(path), kind))
     }
 
-    /// Settings for a cache of the node at `path` and all below it: see [`cache`](crate::cache).
+    /// Settings for a cache of the node at `path` and all below it: see
+    /// [`guide::caches`](crate::guide::caches).
+    #[doc(alias = "CuratorCache")]
+    #[doc(alias = "NodeCache")]
+    #[doc(alias = "PathChildrenCache")]
+    #[doc(alias = "TreeCache")]
     pub fn cache(&self, path: &str) -> cache::Builder {
         cache::Builder::new(self.handle.clone(), path)
     }

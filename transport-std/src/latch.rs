@@ -20,8 +20,8 @@ use crate::error::ErrorKind;
 use crate::shared::Link;
 use crate::{Election, client::Client, error::Error};
 
-/// Stands in an [`Election`] until it is [closed](Self::close) or dropped, as Curator's `LeaderLatch` does: through
-/// leaderships, lost connections and sessions.
+/// Stands in an [`Election`] until it is [closed](Self::close) or dropped, as Curator's `LeaderLatch`
+/// does: through leaderships, lost connections and sessions.
 ///
 /// After a lost connection it keeps its place, and after a lost session it stands again, at the end.
 /// Dropping it closes it in the background, and tells listeners.
@@ -73,10 +73,11 @@ impl Tenure {
 }
 
 impl Client {
-    /// Stands in the election at `path` from now on, in which this client is known as `id`.
+    /// Stands in the election at `path` from now on, in which this client is known as `id`: see
+    /// [its guide](crate::guide::leaders#a-latch).
     ///
     /// # Errors
-    /// [`Path`](ErrorKind::Path) if `path` is none.
+    /// [`Path`](ErrorKind::Path) if `path` is not a valid path.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -301,11 +302,15 @@ pub struct LatchListener {
 }
 
 impl LatchListener {
-    /// Waits for a change, and says whether the latch leads now; `None` when it is closed or has
-    /// failed. Changes that pass quicker than they are looked at are left out.
+    /// Waits until the latch leads, if it did not when this was last told, or leads no more, if it
+    /// did, and says which; `None` when it is closed or has failed.
+    ///
+    /// Each call looks at what is so now. A leadership that came and went between two looks, or that
+    /// was lost and followed by another, is not told: the
+    /// [fencing token](Leadership::fencing_token) or [`Leadership::lost`] shows that.
     ///
     /// # Cancel safety
-    /// It can be cancelled and called again; no change is missed.
+    /// It can be cancelled and called again, which is as if it had waited all the time.
     pub async fn changed(&mut self) -> Option<bool> {
         loop {
             let leads = match &*self.standing.borrow_and_update() {

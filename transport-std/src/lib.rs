@@ -25,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! The [guide] has a page for each of the sections below, and tells those who know Curator or the
-//! Java client what is called what here.
+//! The [guide] says more of most of the sections below, and tells those who know Curator or the Java
+//! client what is called what here.
 //!
 //! # Connect
 //!
@@ -55,7 +55,7 @@
 //!
 //! | [`ErrorKind`] | did it run? |
 //! |---|---|
-//! | `Server(code)` | no: the server refused it |
+//! | `Server(code)` | no: the server refused it, save for the few codes that [leave it open](Code::may_have_run) |
 //! | `ConnectionLost` | it may have or not |
 //! | `ReplyTooLarge`, `Malformed` | yes, but its result is lost |
 //! | all others | no: it was never sent |
@@ -124,7 +124,28 @@
 //! future of [`acquire`](docent_core::recipes::Lock::acquire), or the guard, gives the lock back in
 //! the background.
 //!
+//! [`RwLock`] is for readers and writers, [`Semaphore`] for several holders at a time.
+//! [`acquire_all`] takes several locks at once, and [`ReentrantLock`] lets an owner have its lock more
+//! than once.
+//!
 //! More in [`guide::locks`].
+//!
+//! # Leaders
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let latch = client.leader_latch("/election", "host-1")?;
+//! let leadership = latch.acquired().await?;
+//! let done = leadership.run(async { /* what only a leader does */ }).await;
+//! println!("{}", if done.is_some() { "done" } else { "leads no more" });
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`LeaderLatch`] stands in an [`Election`] in the background. An election can also be asked who
+//! leads, or do a work again and again for as long as it leads.
+//!
+//! More in [`guide::leaders`].
 //!
 //! # Caches
 //!
@@ -151,7 +172,7 @@
 //!
 //! # What is not there yet
 //!
-//! TLS, SASL, and of the recipes barriers and counters.
+//! TLS, SASL, and of the recipes barriers, counters and queues.
 //!
 //! # Logs
 //!
@@ -205,23 +226,34 @@ struct Readme;
 
 #[doc(inline)]
 pub use docent_core::recipes::{
-    Contender, Explanation, Names, Permits, RwNames, StepDown, Unchanged, acquire_all,
+    Contender, Explanation, Names, Permits, RwNames, StepDown, Unchanged, acquire_all, revoke,
 };
 
 /// A [fair mutex](docent_core::recipes::Lock).
+#[doc(alias = "InterProcessMutex")]
+#[doc(alias = "InterProcessSemaphoreMutex")]
 pub type Lock<D = &'static [u8]> = docent_core::recipes::Lock<Handle<Link>, D>;
 /// A held [`Lock`].
 pub type Guard = docent_core::recipes::Guard<Handle<Link>>;
+/// [Requests to give a lock up](docent_core::recipes::Revocations), made by [`revoke`].
+pub type Revocations<'g> = docent_core::recipes::Revocations<'g, Handle<Link>>;
 /// A [read/write lock](docent_core::recipes::RwLock).
+#[doc(alias = "InterProcessReadWriteLock")]
 pub type RwLock<D = &'static [u8]> = docent_core::recipes::RwLock<Handle<Link>, D>;
 /// An [`RwLock`] that is held to read.
 pub type ReadGuard = docent_core::recipes::ReadGuard<Handle<Link>>;
 /// An [`RwLock`] that is held to write.
 pub type WriteGuard = docent_core::recipes::WriteGuard<Handle<Link>>;
 /// A [semaphore](docent_core::recipes::Semaphore).
+#[doc(alias = "InterProcessSemaphoreV2")]
 pub type Semaphore<D = &'static [u8]> = docent_core::recipes::Semaphore<Handle<Link>, D>;
 /// A [leader election](docent_core::recipes::Election).
+#[doc(alias = "LeaderSelector")]
 pub type Election<D = Vec<u8>> = docent_core::recipes::Election<Handle<Link>, D>;
+/// A [candidate](docent_core::recipes::Candidate) in an [`Election`].
+pub type Candidate<'e, D = Vec<u8>> = docent_core::recipes::Candidate<'e, Handle<Link>, D>;
+/// An [observer](docent_core::recipes::Observer) of an [`Election`].
+pub type Observer = docent_core::recipes::Observer<Handle<Link>>;
 /// [Who leads](docent_core::recipes::Leader) in an [`Election`].
 pub type Leader = docent_core::recipes::Leader<Handle<Link>>;
 

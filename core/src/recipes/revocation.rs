@@ -18,6 +18,7 @@ const REQUEST: &[u8] = b"__REVOKE__";
 ///
 /// # Cancel safety
 /// The request may be made all the same.
+#[doc(alias = "Revoker")]
 pub async fn revoke<C: Client>(client: &C, path: Path<'_>) -> Result<(), Error> {
     let request = SetData {
         path,

@@ -9,7 +9,8 @@ use crate::recipes::lock::Lock;
 /// several in this way never waits for another who waits for it.
 ///
 /// The guards are in the order of `locks` as this leaves them. A timeout around this is one deadline
-/// for all. The collection may be a `Vec`, or one of fixed size.
+/// for all. The collection may be a `Vec`, or one of fixed size. As they are in one slice, all locks
+/// [write](Lock::with_data) data of one type.
 ///
 /// # Errors
 /// [`Error::Deadlock`] if two of them are at the same path; otherwise as for [`Lock::acquire`]. Those
@@ -17,6 +18,7 @@ use crate::recipes::lock::Lock;
 ///
 /// # Cancel safety
 /// Dropping the future gives all places and locks back.
+#[doc(alias = "InterProcessMultiLock")]
 pub async fn acquire_all<C, D, G>(locks: &mut [Lock<C, D>]) -> Result<G, Error>
 where
     C: Client,

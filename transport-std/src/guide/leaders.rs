@@ -37,6 +37,20 @@
 //! The nodes are those of Curator's `LeaderLatch`. With its `LeaderSelector`, which calls them as a
 //! mutex does, use [`with_names(Names::CURATOR)`](docent_core::recipes::Election::with_names).
 //!
+//! # Who leads
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut observer = client.election("/election", "")?.observe();
+//! loop {
+//!     match observer.next().await? {
+//!         Some(leader) => println!("{} leads", String::from_utf8_lossy(leader.id())),
+//!         None => println!("nobody leads"),
+//!     }
+//! }
+//! # }
+//! ```
+//!
 //! # Stepping down
 //!
 //! A leader that has lost its connection still leads: nobody else can before its
@@ -45,6 +59,16 @@
 //! or a latch, keeps its place: if the same session is connected again before the servers have ended
 //! it, the same candidate leads again, with the same token. After a lost session it stands again, at
 //! the end.
+//!
+//! ```no_run
+//! use docent::{LeaderLatch, StepDown};
+//!
+//! # async fn example(client: docent::Client) -> Result<(), docent::Error> {
+//! let election = client.election("/election", "host-1")?;
+//! let latch = LeaderLatch::start(election.with_step_down(StepDown::AtDisconnect));
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # A latch
 //!
@@ -65,4 +89,16 @@
 //! [`has_leadership`](crate::LeaderLatch::has_leadership) looks at the clock: a process that was
 //! stopped for too long does not lead any more when it asks. Between the question and what follows it
 //! may be stopped again, so that [fencing](crate::guide::locks#fencing) is as needful as with a lock.
-//! The token of a leadership is [`Leadership::fencing_token`](crate::Leadership::fencing_token).
+//! The token of a leadership is [`Leadership::fencing_token`](crate::Leadership::fencing_token). What
+//! is in ZooKeeper is written together with its [`check`](crate::Leadership::check):
+//!
+//! ```no_run
+//! use docent::core::wire::SetData;
+//! use docent::{Client, Leadership, Op, Path};
+//!
+//! # async fn example(client: Client, leadership: Leadership) -> Result<(), Box<dyn std::error::Error>> {
+//! let write = SetData { path: Path::new("/state")?, data: b"42", version: None };
+//! client.multi(&[leadership.check(), Op::SetData(write)]).await?.outcome()?;
+//! # Ok(())
+//! # }
+//! ```

@@ -48,6 +48,13 @@
 //! kazoo creates the path of a lock once. If a container is there, which servers delete when it is
 //! empty, its next `acquire` with the same lock fails; a persistent node stays.
 //!
+//! ```no_run
+//! # fn example(client: docent::Client) -> Result<(), docent::Error> {
+//! let lock = client.lock("/locks/report")?.with_names(docent::Names::KAZOO);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Waiting
 //!
 //! Contenders are served in the order in which they asked. Each watches the one ahead, so that a
@@ -69,6 +76,48 @@
 //! /locks/report: 2 in the queue, and 1 other children, which are ignored
 //!   0. _c_0f..-lock-0000000001 of session 0x10, since 2001-09-09 01:46:40 UTC, is served
 //!   1. _c_1e..-lock-0000000002 of session 0x20 (this one), since 2001-09-09 01:46:41 UTC, waits for 0.
+//! ```
+//!
+//! # Asking a holder to give up
+//!
+//! A holder that is asked to may give the lock up, or not. It listens beside its work:
+//!
+//! ```no_run
+//! # async fn work() {}
+//! # async fn example(guard: docent::Guard) -> Result<(), docent::ErrorKind> {
+//! let mut requests = guard.revocations();
+//! tokio::select! {
+//!     () = work() => {}
+//!     asked = requests.next() => asked?,
+//! }
+//! guard.release().await
+//! # }
+//! ```
+//!
+//! Whoever wants the lock looks who has it, and asks:
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let queue = client.lock("/locks/report")?.explain().await?;
+//! if let Some(holder) = queue.contenders.first() {
+//!     let node = format!("{}/{}", queue.path, holder.name);
+//!     docent::revoke(client.handle(), docent::Path::new(&node)?).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Acquiring again
+//!
+//! ```no_run
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let lock = docent::ReentrantLock::new(client.lock("/locks/report")?);
+//! let outer = lock.acquire("job 7").await?;
+//! let inner = lock.acquire("job 7").await?; // at once: it is the same owner
+//! inner.release().await?; // "job 7" still has the lock
+//! outer.release().await?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # Readers and writers
@@ -101,9 +150,21 @@
 //! # }
 //! ```
 //!
-//! A lease is a guard. Several are taken together, so that nobody holds some and waits for others who do
+//! A lease is a guard; the [lease of a session](crate::guide::sessions#the-lease), of which the other
+//! sections speak, is a time. Several are taken together, so that nobody holds some and waits for others who do
 //! the same. All who share a semaphore should agree about the number of permits, or read it from a
-//! [node](docent_core::recipes::Semaphore::with_shared_permits).
+//! [node](docent_core::recipes::Semaphore::with_shared_permits), which holds it as Curator's
+//! `SharedCount` does:
+//!
+//! ```no_run
+//! # use docent::{CreateMode, Path};
+//! # async fn example(client: docent::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! client.create("/permits", &10_i32.to_be_bytes(), CreateMode::Persistent).await?;
+//! // The number that is given here does not count.
+//! let semaphore = client.semaphore("/licences", 0)?.with_shared_permits(Path::new("/permits")?)?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Giving back
 //!

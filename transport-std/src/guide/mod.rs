@@ -1,4 +1,4 @@
-//! How to use Docent, for those who know Curator or the Java client. There is no code here.
+//! How to use Docent, for those who know Curator or the Java client.
 //!
 //! * [`connecting`]: connect strings, settings, credentials, the end.
 //! * [`outcomes`]: what an error says, and what to do about a lost connection.
@@ -20,7 +20,7 @@
 //! | `RetryPolicy` of an operation | none: see [`outcomes`]; for reads [`Client::retry`](crate::Client::retry) |
 //! | `create().forPath(..)` | [`Client::create`](crate::Client::create) |
 //! | `creatingParentsIfNeeded()` | [`Client::ensure`](crate::Client::ensure) on the parent |
-//! | `withProtection()` | within the [lock](locks) only |
+//! | `withProtection()` | within [locks], semaphores and [elections](leaders) only |
 //! | `setData().withVersion(3)` | `client.set(path, data, Some(3))` |
 //! | `checkExists()` | [`Client::exists`](crate::Client::exists) |
 //! | `inBackground()` | [`Client::submit`](crate::Client::submit), or a task |
