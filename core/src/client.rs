@@ -84,6 +84,9 @@ pub trait Client: Clone {
     /// # Errors
     /// [`Error::NotSent`] if the handle is not [pinned](Self::pinned) to the session there is now;
     /// [`Error::Full`] or [`Error::PathTooLong`] if there is no room for it.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves no claim.
     async fn claim(&self, parent: Path<'_>, name: &str) -> Result<Self::Claim, Error>;
 
     /// The next ephemeral that nobody wants. For the transport's [reaper](crate::recipes::reap) only.

@@ -73,7 +73,10 @@ impl Peer {
     /// test wants. A panic does, too, and makes [`finish`](Self::finish) fail.
     ///
     /// # Panics
-    /// If no loopback port can be had.
+    /// If no loopback port can be had, and outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves nothing.
     pub async fn start<S, F>(script: S) -> Self
     where
         S: Fn(Connection) -> F + Send + 'static,
@@ -103,6 +106,9 @@ impl Peer {
     ///
     /// # Panics
     /// If it is not so after 30 s.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
     pub async fn until(&self, wanted: impl FnMut(&Record) -> bool) -> Record {
         let mut record = self.record.subscribe();
         let reached = time::timeout(PATIENCE, record.wait_for(wanted)).await;
@@ -208,6 +214,10 @@ pub enum Ended {
 ///
 /// Dropping it closes it: by FIN, or by RST if there is something left to read. Use
 /// [`fin`](Self::fin) and [`rst`](Self::rst) where that matters.
+///
+/// # Cancel safety
+/// A method that reads can be cancelled and called again. One that was just writing, if only the answer
+/// to a ping, may have sent a part of it, after which the client cannot make sense of what follows.
 #[derive(Debug)]
 pub struct Connection {
     /// The transaction id of the next reply; [`ok`](Self::ok) and [`err`](Self::err) step it.
@@ -255,6 +265,9 @@ impl Connection {
     ///
     /// # Errors
     /// Those of reading; see [`frame`](Self::frame).
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn welcome(&mut self, session: i64, timeout: Duration) -> io::Result<ConnectRequest> {
         let request = self.connect_request().await?;
         self.accept(&Grant::new(session, timeout)).await?;
@@ -265,6 +278,9 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`frame`](Self::frame), and of kind `InvalidData` for a frame of another form.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn connect_request(&mut self) -> io::Result<ConnectRequest> {
         let frame = self.frame().await?;
         let request =
@@ -277,6 +293,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn accept(&mut self, grant: &Grant) -> io::Result<()> {
         self.send_frame(&connect_response(grant)).await
     }
@@ -285,6 +304,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn expired(&mut self) -> io::Result<()> {
         self.accept(&Grant {
             password: vec![0; 16],
@@ -297,6 +319,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn refuse(&mut self, code: i32) -> io::Result<()> {
         self.send_frame(&header(0, 0, code)).await
     }
@@ -305,6 +330,9 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`frame`](Self::frame), and of kind `InvalidData` for a frame without a header.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn request(&mut self) -> io::Result<Request> {
         while self.waiting.is_empty() {
             let frame = self.frame().await?;
@@ -320,6 +348,9 @@ impl Connection {
     ///
     /// # Panics
     /// If it is another operation; [`Peer::finish`] tells.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn expect(&mut self, op: i32) -> io::Result<Request> {
         let request = self.request().await?;
         assert_eq!(request.op, op, "unexpected {request:?}");
@@ -330,6 +361,9 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`request`](Self::request).
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn idle(&mut self, time: Duration) -> io::Result<()> {
         let end = time::Instant::now() + time;
         while let Ok(frame) = time::timeout_at(end, self.frame()).await {
@@ -340,6 +374,9 @@ impl Connection {
     }
 
     /// Reads whatever comes until the client ends the connection. Answers pings if told to.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn ended(&mut self) -> Ended {
         while let Ok(frame) = self.frame().await {
             if self.take(frame).await.is_err() {
@@ -353,6 +390,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn ok(&mut self, request: &Request, body: &[u8]) -> io::Result<()> {
         let zxid = self.next_zxid();
         self.reply(request.xid, zxid, 0, body).await
@@ -362,6 +402,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn err(&mut self, request: &Request, code: i32) -> io::Result<()> {
         let zxid = self.next_zxid();
         self.reply(request.xid, zxid, code, &[]).await
@@ -371,6 +414,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn reply(&mut self, xid: i32, zxid: i64, code: i32, body: &[u8]) -> io::Result<()> {
         let mut frame = header(xid, zxid, code);
         frame.extend(body);
@@ -381,6 +427,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn event(&mut self, kind: i32, path: &str) -> io::Result<()> {
         self.send_frame(&event(kind, path)).await
     }
@@ -389,6 +438,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn send_frame(&mut self, payload: &[u8]) -> io::Result<()> {
         self.send(&framed(payload)).await
     }
@@ -397,6 +449,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
@@ -405,6 +460,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the client is gone.
+    ///
+    /// # Cancel safety
+    /// As for [all methods](Connection#cancel-safety).
     pub async fn drip(&mut self, bytes: &[u8], size: usize, pause: Duration) -> io::Result<()> {
         for piece in bytes.chunks(size.max(1)) {
             self.send(piece).await?;
@@ -415,11 +473,12 @@ impl Connection {
 
     /// Reads a frame, be it what it may, and returns it without its length.
     ///
-    /// Cancel safe.
-    ///
     /// # Errors
     /// Of kind `UnexpectedEof` if the client closed the connection, the socket's if it reset it, and
     /// `InvalidData` for a length below zero or over 64 MiB.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
     pub async fn frame(&mut self) -> io::Result<Vec<u8>> {
         self.fill(4).await?;
         let length: [u8; 4] = self.input[..4].try_into().expect("four bytes");
@@ -434,22 +493,29 @@ impl Connection {
 
     /// Reads exactly `count` bytes and no more, so that the client's next ones are left unread.
     ///
-    /// Cancel safe.
-    ///
     /// # Errors
     /// Of kind `UnexpectedEof` if the client closed the connection, the socket's if it reset it.
+    ///
+    /// # Cancel safety
+    /// It can be cancelled and called again.
     pub async fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
         self.fill(count).await?;
         Ok(self.input.drain(..count).collect())
     }
 
     /// Does nothing any more, for ever: no reading, no writing, no closing.
+    ///
+    /// # Cancel safety
+    /// Cancelling it closes the connection.
     pub async fn stall(self) -> ! {
         pending::<()>().await;
         unreachable!("pending futures do not end")
     }
 
     /// Closes the sending direction (FIN), then reads until the client ends its own.
+    ///
+    /// # Cancel safety
+    /// As for [`stall`](Self::stall).
     pub async fn fin(mut self) -> Ended {
         let _ = self.stream.shutdown().await; // it fails if the client was quicker
         self.drain().await

@@ -27,5 +27,8 @@ pub trait Dial {
     ///
     /// # Errors
     /// As the stack says. The session will try again, also with other servers, after a pause.
+    ///
+    /// # Cancel safety
+    /// It must be cancel-safe: dropping it ends the attempt, and it can be called again.
     async fn dial(&mut self, server: HostPort<'_>) -> Result<Self::Connection<'_>, Self::Error>;
 }

@@ -4,6 +4,9 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 /// Counts the sessions of a client, from 1. Everything that belongs to a session carries its epoch.
+///
+/// It has nothing to do with the epoch that is the upper half of a zxid, which counts the leaders of
+/// the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Epoch(NonZeroU32);

@@ -20,7 +20,10 @@ impl BlackHole {
     /// Opens it.
     ///
     /// # Panics
-    /// If no loopback port can be had, or this system answers even so.
+    /// If no loopback port can be had, or this system answers even so, and outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves nothing.
     pub async fn open() -> Self {
         let (socket, addr) = bind();
         let listener = socket.listen(0).expect("a bound socket can listen");

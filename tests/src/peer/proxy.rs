@@ -47,7 +47,10 @@ impl Proxy {
     /// If the server refuses it, the client's is reset.
     ///
     /// # Panics
-    /// If no loopback port can be had.
+    /// If no loopback port can be had, and outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Cancelling it leaves nothing.
     pub async fn start(server: SocketAddr) -> Self {
         let (listener, addr) = listen().await;
         let shared = Arc::new(Shared::default());

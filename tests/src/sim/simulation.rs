@@ -111,6 +111,9 @@ impl Simulation {
     }
 
     /// Waits for a future, but only so long; `None` if that was not enough. The future is dropped.
+    ///
+    /// # Cancel safety
+    /// Cancelling it drops the future.
     pub async fn timeout<F: Future>(&self, time: Duration, future: F) -> Option<F::Output> {
         let (mut future, mut sleep) = (pin!(future), pin!(self.sleep(time)));
         poll_fn(|cx| match future.as_mut().poll(cx) {
