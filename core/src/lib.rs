@@ -101,7 +101,7 @@
 //! | none | everything but what follows | `no_std`, no allocator: all memory is lent by the caller |
 //! | `alloc` | `hub::Heap` with its `Limits`, `path::HeapPath`, a `Sink` for `Vec<u8>` | |
 //! | `std` | turns `no_std` off; implies `alloc` | |
-//! | `defmt` | `defmt::Format` for errors, states, paths and what else is printed | |
+//! | `defmt` | `defmt::Format` for errors, states, paths, guards, recipes and what else is printed | |
 //!
 //! No feature is on by default.
 //!

@@ -274,6 +274,7 @@ impl<C: Client> WriteGuard<C> {
 /// A guard that could not be exchanged for another.
 #[derive(Debug, thiserror::Error)]
 #[error("the lock is held as before: {error}")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Unchanged<G> {
     /// What it was.
     pub guard: G,

@@ -29,8 +29,9 @@ pub struct Semaphore<C: Client, D = &'static [u8]> {
     permits: Permits<C::Path>,
 }
 
-/// How many leases there may be at a time. All who share a semaphore should agree.
+/// What says how many leases there may be at a time. All who share a semaphore should agree.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Permits<P> {
     /// So many.
     Fixed(u32),
@@ -95,7 +96,7 @@ impl<C: Client, D: AsRef<[u8]>> Semaphore<C, D> {
         self
     }
 
-    /// How many permits there are, as far as this knows without asking.
+    /// What says how many permits there are: a number, or a node.
     pub const fn permits(&self) -> &Permits<C::Path> {
         &self.permits
     }

@@ -204,6 +204,7 @@ impl BitOr for Perms {
 
 /// An entry of an access control list: who may do what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Acl<'a> {
     /// What is allowed.
     pub perms: Perms,

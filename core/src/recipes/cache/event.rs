@@ -8,6 +8,7 @@ use crate::session::Epoch;
 /// Several changes of a node may have become one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<N> {
     /// A node is new, or has changed. If it was deleted and created again in the meantime, the two
     /// differ in their `czxid`.

@@ -4,6 +4,7 @@ use crate::path::Path;
 
 /// What of a node belongs to a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Select {
     /// Neither the node nor what is below it.
     Nothing,

@@ -122,6 +122,7 @@ impl Mark {
 
 /// What is to be asked of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Ask {
     /// The node.
     Node,
@@ -131,6 +132,7 @@ pub enum Ask {
 
 /// How much a cache holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tally {
     /// Nodes.
     pub nodes: usize,
