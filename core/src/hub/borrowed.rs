@@ -54,20 +54,8 @@ impl<'d> Storage for Borrowed<'d> {
 /// them keep waking each other, so that each gets its turn: that is fair, but a board that does so
 /// hardly sleeps. A task that waits for several things at a time counts as many times.
 ///
-/// # Sizes
-///
-/// At most, in bytes, where pointers have 64 bits; less where they have 32.
-///
-/// | what | bytes |
-/// |---|---|
-/// | `Resources`, for each call | 192 |
-/// | `Resources`, for each watch | 128 |
-/// | `Resources`, for each task | 48 |
-/// | [`Hub`](super::Hub) | 880 |
-/// | of which [`Session`](crate::session::Session) | 448 |
-/// | [`Handle`](crate::handle::Handle) | 8 and what it [shares](crate::handle::Share) |
-/// | the future of [`Lock::acquire`](crate::recipes::Lock::acquire) | 768 |
-/// | [`Guard`](crate::recipes::Guard) | 192 |
+/// Its size, and that of what goes with it, is in the documentation of `docent-embassy`, in a table that
+/// a test compares with what there is.
 pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize = 8> {
     rooms: [Option<&'d mut [u8]>; CALLS],
     calls: [Option<Call<Pool<'d>>>; CALLS],
