@@ -6,6 +6,19 @@
 //!
 //! # A lock
 //!
+//! Docent is not on crates.io yet, so name the folder of a checkout:
+//!
+//! ```toml
+//! [dependencies]
+//! docent-embassy = { path = "../docent/transport-embassy" }
+//! embassy-executor = "0.10"
+//! embassy-net = "0.9"
+//! static_cell = "2.1"
+//! ```
+//!
+//! The board's own crates bring what these leave open: an executor for its processor, a network
+//! driver, and a driver for `embassy-time`, without which the firmware does not link.
+//!
 //! From a stack of embassy-net to a lock:
 //!
 #![cfg_attr(feature = "net", doc = "```no_run")]
@@ -50,17 +63,92 @@
 //! # fn main() {}
 //! ```
 //!
+//! # A leader
+//!
+//! The other recipes are made of a client and a path in the same way:
+//!
+//! ```no_run
+//! use docent_embassy::Client;
+//! use docent_embassy::core::error::Error;
+//! use docent_embassy::core::path::Path;
+//! use docent_embassy::core::recipes::Election;
+//!
+//! async fn lead(client: Client<'static>) -> Result<(), Error> {
+//!     let election = Election::new(client, Path::new("/plant/leader")?)?.with_id(b"board 7");
+//!     loop {
+//!         let leadership = election.campaign().await?;
+//!         // Lead, until somebody else may.
+//!         leadership.lost().await;
+//!     }
+//! }
+//! ```
+//!
+//! # A cache of a node
+//!
+//! ```no_run
+//! use docent_embassy::Client;
+//! use docent_embassy::core::error::Error;
+//! use docent_embassy::core::path::Path;
+//! use docent_embassy::core::recipes::cache::{Cache, Event, FixedStore, Held as _};
+//!
+//! # fn apply(_: &[u8]) {}
+//! async fn follow(client: Client<'static>) -> Result<(), Error> {
+//!     // Room for one node, with a path of 16 bytes and data of 8.
+//!     let store = FixedStore::<1, 16, 8>::new();
+//!     let mut rate = Cache::node(client, Path::new("/plant/rate")?, store)?;
+//!     loop {
+//!         if let Event::Put { new, .. } = rate.next().await? {
+//!             apply(new.data().unwrap_or_default());
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `net`, on by default | `Net`: TCP and DNS by embassy-net |
+//! | `ipv6` | IPv6, beside IPv4 |
+//! | `tls` | `Tls`: TLS 1.3 by embedded-tls, over connections of any kind |
+//! | `defmt` | log messages by `defmt`, and `defmt::Format` for what users print |
+//! | `log` | log messages by `log`, unless there is `defmt`, too |
+//!
 //! # Bounds
 //!
 //! | what | bounds | what happens at the bound |
 //! |---|---|---|
 //! | `CALLS` of [`Resources`] | calls in flight, and replies that are not dropped yet | further calls wait; [`submit`](core::handle::Handle::submit) says [`Full`](core::error::Error::Full) |
-//! | `CALLS` | ephemerals of recipes, held or to be cleaned up | those who need one more [wait](core::client::Client::claim) |
+//! | `CALLS` | ephemerals of recipes, held or to be cleaned up | those who need one more [wait](core::client::Client::claim) for a clean-up, or are told [`Full`](core::error::Error::Full) |
 //! | `WATCHES` | watches | [`Full`](core::error::Error::Full) |
 //! | `TASKS` | tasks that wait for room, or for a change of state | more of them keep each other awake |
 //! | [`Buffers::tx`] | the largest request | [`TooLarge`](core::error::Error::TooLarge) |
 //! | [`Buffers::rx`] and [`Buffers::bodies`] | the largest reply | [`ReplyTooLarge`](core::error::Error::ReplyTooLarge) for that call; the session lives |
 //! | [`BYTES_PER_PATH`](hub::BYTES_PER_PATH) | the path of a watch or of a lock's node | [`PathTooLong`](core::error::Error::PathTooLong) |
+//!
+//! # What recipes take
+//!
+//! Of what is bounded, a [recipe](core::recipes) takes this while it is under way. Room is in bytes,
+//! for each call, and the chroot is a part of the path:
+//!
+//! | recipe | calls | watches | claims | room for a reply | at least, in a queue of any length |
+//! |---|---:|---:|---:|---|---:|
+//! | `Lock` | 1 | 1 | 1 | 128 and the path | 176 |
+//! | `Election` | 1 | 1 | 1 | 129 and the path | 180 |
+//! | `RwLock` | 1 | 1 | 1 | 131 and the path | 208 |
+//! | `RwLock::downgrade`, `try_upgrade` | 1 | 0 | 2 | 131 and the path | 208 |
+//! | `Semaphore` | 1 | 2 | 2 | 136 and the path | 176 |
+//! | `Semaphore` with shared permits | 1 | 3 | 2 | 136 and the path | 176 |
+//! | `Observer` | 1 | 1 | 0 | 72 and the leader's id | 123 |
+//! | `Cache` | 1 | 1 | 0 | 72 and the data of a node | |
+//!
+//! A [`Guard`](core::recipes::Guard) keeps one claim, and each lease more of a semaphore takes one more.
+//! [`Guard::lost`](core::recipes::Guard::lost) takes a watch, too; where there is none left it waits for
+//! the end of the lease alone. [`Guard::revocations`](core::recipes::Guard::revocations) take one.
+//!
+//! A call is taken from a request until its reply is dropped, so that recipes may share one, and wait
+//! for each other; a [`Leader`](core::recipes::Leader) is such a reply. There is room for as many claims
+//! as calls.
 //!
 //! # Memory
 //!
@@ -80,8 +168,8 @@
 //! | `Guard` | 152 | 160 |
 //!
 //! So a board with `CALLS` = 4, `WATCHES` = 4 and `TASKS` = 4, and with buffers of 1,024 bytes to receive,
-//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 1,856 bytes for its session, and 460 in
-//! the task that runs it.
+//! 2 × 512 to send and 4 × 256 for replies, sets aside 3,072 + 1,856 bytes for its session, the flags
+//! of their cells apart, and 460 in the task that runs it.
 //!
 //! A quarter of that is room for paths, of 96 bytes each. A board whose paths are shorter, or longer, sets
 //! [`DOCENT_BYTES_PER_PATH`](hub::BYTES_PER_PATH) when it is compiled: with 72, as in the project's own
@@ -96,7 +184,33 @@
 //!
 //! A board that loses its memory can keep its session: save what
 //! [`credentials`](core::handle::Handle::credentials) says, and give it back as
-//! [`Settings::resume`]. Servers keep the session for its timeout after the last sign of life.
+//! [`Settings::resume`]. Servers keep the session for its timeout after the last sign of life. There
+//! are 32 bytes to save, of which the password is a secret:
+//!
+//! ```
+//! use docent_embassy::core::session::Credentials;
+//!
+//! fn save(credentials: &Credentials) -> [u8; 32] {
+//!     let mut saved = [0; 32];
+//!     let (numbers, password) = saved.split_at_mut(16);
+//!     numbers[..8].copy_from_slice(&credentials.id.to_le_bytes());
+//!     numbers[8..].copy_from_slice(&credentials.zxid.to_le_bytes());
+//!     password.copy_from_slice(&credentials.password);
+//!     saved
+//! }
+//!
+//! fn restore(saved: &[u8; 32]) -> Option<Credentials> {
+//!     let (id, rest) = saved.split_first_chunk()?;
+//!     let (zxid, password) = rest.split_first_chunk()?;
+//!     Some(Credentials {
+//!         id: i64::from_le_bytes(*id),
+//!         password: password.try_into().ok()?,
+//!         zxid: i64::from_le_bytes(*zxid),
+//!     })
+//! }
+//! # let credentials = Credentials { id: 1, password: *b"sixteen secrets!", zxid: -2 };
+//! # assert!(restore(&save(&credentials)) == Some(credentials));
+//! ```
 #![no_std]
 #![cfg_attr(
     not(test),

@@ -9,7 +9,7 @@ use crate::shared::Shared;
 /// The tables of a client: `CALLS` calls in flight and as many claims, `WATCHES` watches, and places
 /// for `TASKS` tasks that wait for room or for a change of state.
 ///
-/// See [the core's](hub::Resources) for the sizes. It is meant to live in a `StaticCell`.
+/// [Memory](crate#memory) has the sizes. It is meant to live in a `StaticCell`.
 pub struct Resources<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize = 8> {
     tables: hub::Resources<'d, CALLS, WATCHES, TASKS>,
     place: Place<'d>,
@@ -55,7 +55,8 @@ impl<'d, const CALLS: usize, const WATCHES: usize, const TASKS: usize>
     }
 }
 
-/// The bytes of a client.
+/// The bytes of a client. [What recipes take](crate#what-recipes-take) of the room for replies is told
+/// there, and of the buffers for requests in [the core](hub::Buffers).
 #[derive(Debug)]
 pub struct Buffers<'d> {
     /// What is received goes here. It takes the longest frame that is kept, with its length of 4

@@ -8,6 +8,7 @@ mod memory;
 mod nameless;
 mod net;
 mod operations;
+mod recipes;
 mod sizes;
 mod tls;
 mod world;
