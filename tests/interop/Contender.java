@@ -12,7 +12,7 @@ import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.retry.ExponentialBackoffRetry;
 import org.apache.zookeeper.CreateMode;
 
-/** Contends by Curator's recipes, as check.py says. */
+/** Contends by Curator's recipes, as contest.py says. */
 final class Contender {
     /** How many a semaphore lets in. */
     private static final int PERMITS = 2;

@@ -1,4 +1,4 @@
-"""Contends by kazoo's recipes, as check.py says."""
+"""Contends by kazoo's recipes, as contest.py says."""
 
 import sys
 import time
