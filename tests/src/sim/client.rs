@@ -47,12 +47,28 @@ pub trait Kind: 'static {
     /// Room for the nodes of a cache, within `bounds` unless it is of a fixed size.
     fn shelf(bounds: Bounds) -> Self::Shelf;
 
-    /// Whether there is little room for nodes, whatever the bounds.
-    const IS_BOUNDED: bool;
+    /// How much a cache has room for, with replies of up to so many bytes.
+    fn room(bounds: Bounds, reply: usize) -> Room;
+
     /// The longest reply that a driver can keep.
     const MAX_REPLY: usize;
     /// How many tasks of the application may use a client at a time.
     const TASKS: usize;
+}
+
+/// How much a cache has room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Nodes.
+    pub nodes: usize,
+    /// Bytes of all their paths and data.
+    pub bytes: usize,
+    /// Bytes of the path of a node.
+    pub path: usize,
+    /// Bytes of its data.
+    pub data: usize,
+    /// Bytes of a reply, beside its length.
+    pub reply: usize,
 }
 
 /// As on a server.
@@ -89,13 +105,27 @@ impl Kind for OnHeap {
         HeapStore::new(bounds)
     }
 
-    const IS_BOUNDED: bool = false;
+    fn room(bounds: Bounds, reply: usize) -> Room {
+        Room {
+            nodes: bounds.nodes,
+            bytes: bounds.bytes,
+            path: bounds.bytes,
+            data: bounds.bytes,
+            reply,
+        }
+    }
+
     const MAX_REPLY: usize = usize::MAX;
     const TASKS: usize = usize::MAX;
 }
 
 /// How many futures of a board may wait for room, or for a change of the session, at a time.
 const WAITS: usize = 24;
+
+/// How many nodes the cache of a board has room for, and how many bytes of path and data each has.
+const NODES: usize = 6;
+const PATH: usize = 64;
+const DATA: usize = 24;
 
 /// As on a board, with little memory: for `CALLS` calls, as many watches, and `ROOM` bytes for each
 /// request or reply, and for what is received.
@@ -126,13 +156,22 @@ impl<const CALLS: usize, const ROOM: usize> Kind for OnBoard<CALLS, ROOM> {
         bytes
     }
 
-    type Shelf = FixedStore<6, 64, 24>;
+    type Shelf = FixedStore<NODES, PATH, DATA>;
 
     fn shelf(_: Bounds) -> Self::Shelf {
         FixedStore::new()
     }
 
-    const IS_BOUNDED: bool = true;
+    fn room(_: Bounds, reply: usize) -> Room {
+        Room {
+            nodes: NODES,
+            bytes: NODES * (PATH + DATA),
+            path: PATH,
+            data: DATA,
+            reply: reply.min(Self::MAX_REPLY),
+        }
+    }
+
     // Beside the length of a frame.
     const MAX_REPLY: usize = ROOM.saturating_sub(4);
     // More would keep each other awake.

@@ -52,7 +52,7 @@ mod workload;
 mod world;
 
 pub use self::builder::Sim;
-pub use self::client::{Hold, Kind, OnBoard, OnHeap};
+pub use self::client::{Hold, Kind, OnBoard, OnHeap, Room};
 pub use self::failure::Failure;
 pub use self::faults::{Counts, Fault};
 pub use self::roles::Role;

@@ -114,16 +114,24 @@ impl<S: Store, F: Fn(Path<'_>) -> Select> View<'_, S, F> {
     /// Something has happened at `path`: it is to be looked at.
     pub(super) fn heard(&mut self, kind: EventKind, path: Path<'_>) {
         let known = self.store.update(path, |mark, _| mark.reads = true);
-        if known.is_some() || kind == EventKind::Deleted {
+        if known.is_some() {
             return;
         }
-        if path == self.root {
+        let gone = kind == EventKind::Deleted;
+        if path == self.root && !gone {
             return self.expect(path);
         }
         // What is below a node that is not there will be listed once that is.
         let Some(parent) = path.parent() else { return };
-        let held = self.store.update(parent, |mark, _| !mark.denied) == Some(true);
-        if held && self.scope.descends(self.root, parent) && self.scope.accepts(self.root, path) {
+        let expected = self.store.update(parent, |mark, _| {
+            // It may have been the last that was left out.
+            mark.lists |= gone && mark.partial;
+            !gone && !mark.denied
+        });
+        if expected == Some(true)
+            && self.scope.descends(self.root, parent)
+            && self.scope.accepts(self.root, path)
+        {
             self.expect(path);
         }
     }

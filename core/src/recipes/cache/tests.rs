@@ -328,6 +328,29 @@ fn what_does_not_fit_is_left_out_until_there_is_room() {
 }
 
 #[test]
+fn nothing_is_left_out_any_more_once_that_is_gone() {
+    with_both(|cache| {
+        cache.doubt(false);
+        cache.node("/a", stat(1, 1, 10, 9), b"");
+        cache.names("/a", &["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+        for name in 0..7 {
+            cache.node(&format!("/a/{name}"), stat(2, 2, 2, 0), b"");
+        }
+        for gone in ["/a/7", "/a/8"] {
+            cache.heard(EventKind::Deleted, gone);
+        }
+        assert_eq!(cache.asks(), asks(&[("/a", Ask::Children)]));
+        assert_eq!(
+            cache.names("/a", &["0", "1", "2", "3", "4", "5", "6"]),
+            NOTHING
+        );
+        assert_eq!((cache.tally().nodes, cache.tally().cut), (8, 0));
+        cache.heard(EventKind::Deleted, "/a/8");
+        assert_eq!(cache.asks(), asks(&[]), "nothing is left out");
+    });
+}
+
+#[test]
 fn data_that_does_not_fit_is_left_out_until_it_does() {
     with_both(|cache| {
         cache.doubt(false);
@@ -354,6 +377,13 @@ fn too_many_names_leave_children_out() {
         cache.other("/a", Found::TooManyNames);
         assert_eq!(cache.asks(), asks(&[]));
         assert_eq!(cache.tally().cut, 1);
+        cache.heard(EventKind::Deleted, "/a/b");
+        assert_eq!(cache.asks(), asks(&[("/a", Ask::Children)]));
+        cache.other("/a", Found::TooManyNames);
+        assert_eq!(cache.asks(), asks(&[]), "it is tried once for each");
+        cache.heard(EventKind::Deleted, "/a/c");
+        cache.names("/a", &["d"]);
+        assert_eq!(cache.tally().cut, 0);
     });
 }
 

@@ -11,6 +11,7 @@ use docent_core::recipes::cache::Event;
 use super::Journal;
 use super::history::{History, Kind};
 use crate::server::Ensemble;
+use crate::sim::client::Room;
 
 /// What a cache has of a node.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,8 +45,7 @@ pub(in crate::sim) struct Followed {
     root: String,
     depth: usize,
     data: bool,
-    /// Whether there may be too little room.
-    bounded: bool,
+    room: Room,
     pub(in crate::sim) view: View,
     pub(in crate::sim) looks: Vec<Look>,
     /// Whether it follows its server, by what it told last, and whether it has all that there is.
@@ -69,14 +69,14 @@ impl Followed {
         root: String,
         depth: usize,
         data: bool,
-        bounded: bool,
+        room: Room,
     ) -> Self {
         Self {
             client,
             root,
             depth,
             data,
-            bounded,
+            room,
             view: View::new(),
             looks: Vec::new(),
             fresh: false,
@@ -215,8 +215,9 @@ fn nodes(ensemble: &Ensemble) -> View {
 /// So often may an idle cache be polled: others come and go, and sessions end.
 const POLLS: u64 = 100;
 
-/// The bytes of a list that may be too long for a reply.
-const LONG: usize = 3_500;
+/// The bytes of a reply beside a list of names, and beside the data of a node with its state.
+const LIST: usize = 20;
+const STAT: usize = 88;
 
 /// Checks all caches. What has happened since `settled`, in microseconds, need not have been seen.
 pub(super) fn check(
@@ -252,19 +253,44 @@ impl Followed {
         if !self.fresh {
             return Some("is not fresh at the end".to_owned());
         }
-        if !self.complete && !self.bounded && !self.is_crowded(there) {
+        if !self.complete && self.has_room_for(there, recent) {
             return Some("leaves something out for nothing".to_owned());
         }
         self.wrong_view(&self.view, there, self.complete, recent)
     }
 
-    /// Whether some list of children is too long to be kept.
-    fn is_crowded(&self, there: &View) -> bool {
+    /// Whether all that belongs to it fits, as far as that is known.
+    fn has_room_for(&self, there: &View, recent: &BTreeSet<&str>) -> bool {
+        let Room { nodes, bytes, .. } = self.room;
+        let mut covered = there.iter().filter(|(path, _)| self.covers(path));
+        let fits = |(path, seen): (&String, &Seen)| self.has_room_for_node(path, self.size(seen));
+        let root = usize::from(self.root == "/");
+        let all = covered
+            .clone()
+            .map(|(path, seen)| path.len() + self.size(seen));
+        covered.clone().count() + root <= nodes
+            && all.sum::<usize>() + root <= bytes
+            && covered.all(fits)
+            && self.has_room_for_lists(there)
+            && !recent.iter().any(|path| self.covers(path))
+    }
+
+    /// The bytes of a node's data that it is to keep.
+    fn size(&self, seen: &Seen) -> usize {
+        seen.data.as_ref().filter(|_| self.data).map_or(0, Vec::len)
+    }
+
+    const fn has_room_for_node(&self, path: &str, size: usize) -> bool {
+        path.len() <= self.room.path && size <= self.room.data && size + STAT <= self.room.reply
+    }
+
+    fn has_room_for_lists(&self, there: &View) -> bool {
         let mut lists = BTreeMap::<&str, usize>::new();
-        for (parent, name) in there.keys().filter_map(|path| path.rsplit_once('/')) {
-            *lists.entry(parent).or_default() += 4 + name.len();
+        let covered = there.keys().filter(|path| self.covers(path));
+        for (parent, name) in covered.filter_map(|path| path.rsplit_once('/')) {
+            *lists.entry(parent).or_insert(LIST) += 4 + name.len();
         }
-        lists.values().any(|bytes| *bytes > LONG)
+        lists.values().all(|bytes| *bytes <= self.room.reply)
     }
 
     /// What is wrong with what it had seen when it said that it had seen all up to a transaction.

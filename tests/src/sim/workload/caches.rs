@@ -69,7 +69,8 @@ impl<K: Kind> Task<K> {
         }
         let root = self.full(&root);
         let (client, status) = (self.client, self.handle.status());
-        let followed = Followed::new(client, root, depth, data, bounds == FEW || K::IS_BOUNDED);
+        let room = K::room(bounds, self.world.plan.max_reply);
+        let followed = Followed::new(client, root, depth, data, room);
         let index = {
             let mut journal = self.world.journal.borrow_mut();
             journal.ops += 1;
