@@ -69,7 +69,9 @@
 //! some of them, or all if the list itself is longer than a
 //! [reply](crate::Builder::max_reply) may be. Then
 //! [`is_complete`](crate::cache::Cache::is_complete) is false, and everything that is in the view is
-//! right all the same. Where something goes, what was left out is asked for again.
+//! right all the same. Where something goes, what was left out is asked for again; but servers before
+//! 3.6 tell nothing about a list that was too long, which is asked for again when something goes that is
+//! in the view, when its node changes, and after a reconnection.
 //!
 //! What may not be read, with all below it. It is counted in
 //! [`Tally::denied`](crate::cache::Tally::denied), and tried again when the node changes and after a
@@ -79,7 +81,9 @@
 //!
 //! One watch of the whole tree; for a single node, and with servers before 3.6, one-shot watches. A
 //! change costs one read. After a reconnection every node is read again, 256 by one request, one request
-//! at a time and each client a random time later; a list of children only where one has come or gone.
+//! at a time and each client a random time later; a list of children only where one has come or gone. In
+//! the same session one-shot watches tell what they have missed, and only the root is read again, and
+//! what is left out.
 //!
 //! # Curator's caches
 //!
@@ -104,4 +108,6 @@
 //!
 //! `docent_core::recipes::cache` has the same algorithm without a task: its user polls
 //! [`next`](docent_core::recipes::cache::Cache::next), and a
-//! [`FixedStore`](docent_core::recipes::cache::FixedStore) has the nodes, without an allocator.
+//! [`FixedStore`](docent_core::recipes::cache::FixedStore) has the nodes, without an allocator. There is
+//! no `smear`: to keep boards apart that come back at once, wait after `Stale` until there is a
+//! connection, and then for a random time, before `next` is polled again.

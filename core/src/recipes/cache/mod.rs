@@ -11,7 +11,8 @@
 //!   a single node, every node is watched by itself.
 //! * After a reconnection in the same session every node is read once more, and lists of children only
 //!   where something has come or gone. A new session sets the watch anew first. Reads go out one at a
-//!   time, on servers in bundles.
+//!   time, on servers in bundles. Where every node is watched by itself the watches tell what they have
+//!   missed, and only the root is read again, and what is not in the view.
 //! * A node that the client may not read is not in the view, nor is what is below it. It is
 //!   [counted](Tally::denied), and tried again when something happens to it, and after a
 //!   reconnection: nobody tells of an ACL that changes.
@@ -317,21 +318,7 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
     /// Something may have been missed.
     fn doubt(&mut self) {
         self.settled = false;
-        let lasting = self
-            .link
-            .as_ref()
-            .is_some_and(|link| link.watcher.is_some());
-        if lasting {
-            self.view().doubt(false);
-        } else {
-            // Watches that fire once tell what they missed, before anything that is asked from now on
-            // is answered.
-            let root = self.root.as_path();
-            let known = self.store.update(root, |mark, _| mark.reads = true);
-            if known.is_none() {
-                let _ = self.store.insert(root);
-            }
-        }
+        self.view().doubt(false);
     }
 
     fn view(&mut self) -> View<'_, S, F> {

@@ -158,15 +158,21 @@ impl<S: Store, F: Fn(Path<'_>) -> Select> View<'_, S, F> {
 
     /// Anything may have happened: all nodes are to be read again. Lists are needed where something
     /// has changed since the last one, or everywhere if they are to be watched anew.
+    ///
+    /// Watches that fire once tell what they missed, before anything that is asked from now on is
+    /// answered. Then it is enough to ask for what nothing tells of.
     pub(super) fn doubt(&mut self, anew: bool) {
+        let all = anew || self.lasting;
         self.store.each(|mark| {
-            mark.reads = true;
+            mark.reads |= all || mark.denied;
+            mark.lists |= mark.partial && !all;
             if anew {
                 mark.listed = None;
             }
         });
         let root = self.root;
-        if self.store.update(root, |_, _| ()).is_none() {
+        let known = self.store.update(root, |mark, _| mark.reads = true);
+        if known.is_none() {
             self.expect(root);
         }
     }

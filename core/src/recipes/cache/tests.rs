@@ -305,6 +305,29 @@ fn what_may_not_be_read_is_counted_and_not_shown() {
 }
 
 #[test]
+fn watches_that_fire_once_tell_of_nothing_that_is_not_in_the_view() {
+    with_both(|cache| {
+        cache.limit(9, false);
+        cache.doubt(true);
+        cache.node("/a", stat(1, 1, 5, 4), b"");
+        cache.names("/a", &["b", "c", "d"]);
+        cache.node("/a/b", stat(2, 2, 2, 0), b"");
+        cache.names("/a/b", &[]);
+        cache.other("/a/c", Found::Denied);
+        cache.node("/a/d", stat(4, 4, 9, 70_000), b"");
+        cache.other("/a/d", Found::TooManyNames);
+        assert_eq!(cache.asks(), asks(&[]));
+        cache.doubt(false);
+        let again = [
+            ("/a", Ask::Node),
+            ("/a/c", Ask::Node),
+            ("/a/d", Ask::Children),
+        ];
+        assert_eq!(cache.asks(), asks(&again));
+    });
+}
+
+#[test]
 fn what_does_not_fit_is_left_out_until_there_is_room() {
     with_both(|cache| {
         cache.doubt(false);
