@@ -68,6 +68,7 @@ faults! {
     Skew = "a clock runs too fast or too slow",
     Fragments = "all bytes arrive in small pieces",
     Full = "a request finds no room",
+    Blackout = "all members are killed as somebody joins a queue, and sessions outlive their clients' patience",
 }
 
 impl fmt::Display for Fault {
@@ -202,6 +203,11 @@ impl Plan {
         plan.work
             .add_recipes(&mut Rng::new(mix(seed ^ 0x4ec1_9e55)));
         plan.sizes = clients.map(|client| Size::of(seed, client)).collect();
+        // Drawn apart: whoever is not blacked out has the same faults as ever.
+        let mut rng = Rng::new(mix(seed ^ 0xb1ac_0074));
+        if !plan.faults.is_empty() && rng.once_in(6) {
+            plan.faults.push(Fault::Blackout);
+        }
         if seed % 8 == 6 {
             plan.deceive();
         }
@@ -323,7 +329,7 @@ fn kinds(rng: &mut Rng) -> Vec<Fault> {
     let timed = Fault::ALL
         .iter()
         .copied()
-        .filter(|fault| !fault.is_condition() && *fault != Fault::Lie);
+        .filter(|fault| !fault.is_condition() && !matches!(fault, Fault::Lie | Fault::Blackout));
     timed
         .filter(|fault| {
             let rarity = match fault {

@@ -69,6 +69,15 @@ impl World {
             | Fault::Isolate
             | Fault::ReadOnly => self.hurt(fault, member, rng),
             Fault::ExpireHolder => self.expire_holder(rng),
+            Fault::Blackout => {
+                let timeout = self.plan.timeout_ms * 1000;
+                let duration = rng.range(timeout, 3 * timeout);
+                self.blackout.set(Some(duration));
+                let seconds = duration as f64 / 1e6;
+                Some(format!(
+                    "all members are killed when somebody joins a queue, for {seconds:.3} s"
+                ))
+            }
             _ if clients == 0 => None,
             Fault::Partition => {
                 self.blocked.borrow_mut().push((client, member));
@@ -315,6 +324,19 @@ impl World {
         self.later(Relief::Kill(member), rng)
     }
 
+    /// If there is to be a blackout this is the time: a node stands in a queue, and its owner has not
+    /// heard of it. As all members come back at once they count every session as just heard of.
+    pub(super) fn black_out(&self) {
+        let Some(duration) = self.blackout.take() else {
+            return;
+        };
+        for member in 0..self.plan.members {
+            self.ensemble.borrow_mut().kill(member);
+            let relief = Event::Relief(Relief::Kill(member));
+            self.schedule(self.now() + duration, relief);
+        }
+    }
+
     /// A fault ends.
     pub(super) fn relieve(&self, relief: Relief) {
         let mut ensemble = self.ensemble.borrow_mut();
@@ -383,6 +405,7 @@ impl World {
         };
         spoilt.into_iter().for_each(|id| self.cut(id));
         self.lied_to.borrow_mut().clear();
+        self.blackout.set(None);
         self.blocked.borrow_mut().clear();
         let clients = self.processes.borrow().len();
         for client in 0..clients {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use docent_core::session::HostIndex;
 use docent_core::time::Instant;
 
-use super::check::Journal;
+use super::check::{Journal, has_joined};
 use super::executor::Executor;
 use super::faults::{Counts, Fault, Plan};
 use super::lies;
@@ -129,6 +129,8 @@ pub(super) struct World {
     pub(super) counts: RefCell<Counts>,
     /// The faults that had an effect.
     pub(super) injected: RefCell<Vec<Injected>>,
+    /// How long all members will be away once somebody has joined a queue.
+    pub(super) blackout: Cell<Option<u64>>,
     pub(super) healed: Cell<bool>,
     pub(super) journal: RefCell<Journal>,
     failures: RefCell<Vec<String>>,
@@ -171,6 +173,7 @@ impl World {
             next_link: Cell::new(0),
             blocked: RefCell::default(),
             lied_to: RefCell::default(),
+            blackout: Cell::new(None),
             processes: RefCell::default(),
             counts: RefCell::default(),
             injected: RefCell::default(),
@@ -460,8 +463,13 @@ impl World {
                 link.to_server.on_the_way -= bytes.len();
                 let awaited = std::mem::take(&mut link.to_server.awaited);
                 let (client, burnt) = (link.client, link.to_server.burn(&mut bytes));
+                let before = ensemble.zxid();
                 ensemble.receive(link.conn, self.instant(), &bytes);
+                let joined = ensemble.zxid() != before && has_joined(&ensemble);
                 drop((links, ensemble));
+                if joined {
+                    self.black_out();
+                }
                 if awaited {
                     self.wake_driver(client);
                 }

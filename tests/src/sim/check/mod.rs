@@ -18,6 +18,7 @@ pub(super) use self::observers::Observed;
 pub(super) use self::presence::ephemerals;
 pub(super) use self::queues::{
     Contender, ELECTION, LOCK, OTHER, QUEUES, RW, SEMAPHORE, contenders, empty_queues, fronts,
+    has_joined,
 };
 pub(super) use self::reads::Read;
 pub(super) use self::sections::Held;

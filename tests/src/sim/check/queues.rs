@@ -32,6 +32,12 @@ pub(super) fn queue(path: &str) -> Option<(&'static str, &str)> {
     Some((queue, name))
 }
 
+/// Whether the last thing that happened is that somebody has joined a queue.
+pub(in crate::sim) fn has_joined(ensemble: &Ensemble) -> bool {
+    let last = ensemble.history().last().map(|entry| &entry.txn);
+    matches!(last, Some(Txn::Create { path, .. }) if queue(path).is_some())
+}
+
 /// A contender's node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Contender {
