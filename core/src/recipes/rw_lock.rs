@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::Deref;
 
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::path::{Path, sequence};
 #[cfg(feature = "alloc")]
 use crate::recipes::explain::Explanation;
@@ -119,10 +119,11 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
     /// Goes on reading what was written: nobody else writes in between.
     ///
     /// The node of the reader takes the number, and so the place, of the writer's, as Curator has it.
+    /// The fencing token stays as it is, for those who wait have greater ones already.
     ///
     /// # Errors
     /// The lock is held to write as before, unless it was lost, and [`Unchanged`] gives it back. The
-    /// error is [`Code::NoNode`](crate::error::Code::NoNode) if the writer's node was deleted by hand.
+    /// error is [`Code::NoNode`] if the writer's node was deleted by hand, or is that of another lock.
     ///
     /// # Cancel safety
     /// Dropping the future gives the lock back.
@@ -130,6 +131,9 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
         &self,
         guard: WriteGuard<C>,
     ) -> Result<ReadGuard<C>, Unchanged<WriteGuard<C>>> {
+        if guard.path().parent() != Some(self.path()) {
+            return Err(Unchanged::new(guard, Error::Server(Code::NoNode)));
+        }
         let Some(name) = numbered(self.names.read.own, guard.path().name()) else {
             return Err(Unchanged::new(guard, Error::PathTooLong));
         };
@@ -138,10 +142,11 @@ impl<C: Client, D: AsRef<[u8]>> RwLock<C, D> {
             sequential: false,
             ..self.queue.entry(self.names.read)
         };
-        let place = match Place::join(&guard.place.client, &entry).await {
+        let mut place = match Place::join(&guard.place.client, &entry).await {
             Ok(place) => place,
             Err(error) => return Err(Unchanged::new(guard, error)),
         };
+        place.czxid = guard.place.czxid;
         // A writer whose node was deleted by hand has left, and another may write by now.
         if let Err(error) = self.is_there(&guard).await {
             let _: Result<(), Error> = place.leave().await;

@@ -72,8 +72,19 @@ pub async fn a_writer_goes_on_reading(realm: Realm) {
     time::sleep(Duration::from_millis(100)).await;
     assert!(!next.is_finished());
     assert!(waits(lock.read()).await);
+    let token = reader.fencing_token();
     reader.release().await.unwrap();
-    within(next).await.unwrap().release().await.unwrap();
+    let next = within(next).await.unwrap();
+    assert!(next.fencing_token() > token);
+    next.release().await.unwrap();
+    // Not by a guard of another lock.
+    let elsewhere = client.rw_lock("/other").unwrap();
+    let writer = within(elsewhere.write()).await.unwrap();
+    let Unchanged { guard, error } = within(lock.downgrade(writer)).await.unwrap_err();
+    assert_eq!(error, ErrorKind::Server(Code::NoNode));
+    assert!(guard.is_held());
+    assert_free(&client, "/lock").await;
+    drop(guard);
     // Not in the place of one that was deleted by hand.
     let writer = within(lock.write()).await.unwrap();
     let node = writer.path().as_str();
