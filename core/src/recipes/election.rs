@@ -269,10 +269,10 @@ impl<C: Client, D: AsRef<[u8]>> Candidate<'_, C, D> {
             return Ok(false);
         };
         let guard = Guard { place, status };
-        let leads = guard.is_held();
+        let leads = guard.is_undisturbed();
         self.stage = match leads {
             true => Stage::Leading(guard),
-            // The lease ran out on the way: look again.
+            // The lease ran out, or the connection was lost, on the way: look again.
             false => Stage::Waiting(guard.place),
         };
         Ok(leads)

@@ -51,7 +51,8 @@ impl<C: Client> Guard<C> {
         self.place.claim.path()
     }
 
-    /// A number that grows from holder to holder: the transaction that created the node.
+    /// A number that grows from holder to holder: the transaction that created the node, or, of a
+    /// reader that was a writer, that one's.
     ///
     /// Unlike the number in the node's name it also grows when the lock's parent is deleted and made
     /// anew.
@@ -65,6 +66,13 @@ impl<C: Client> Guard<C> {
     /// Once false it stays false, even if the session should turn out to have survived.
     pub fn is_held(&self) -> bool {
         self.held().is_held()
+    }
+
+    /// Whether it is held, and the connection is still the one that was there before the look at the
+    /// queue that granted it.
+    pub(super) fn is_undisturbed(&self) -> bool {
+        let connections = self.place.client.status().connections;
+        self.is_held() && connections == self.status.connections
     }
 
     /// Until when no other client can hold the lock, by the application's clock; `None` once it may

@@ -90,10 +90,10 @@ impl<C: Client, D: AsRef<[u8]>> Queue<C, D> {
         let mut place = Place::join(&self.client, entry).await?;
         while let Some(status) = place.turn(entry).await? {
             let guard = Guard { place, status };
-            if guard.is_held() {
+            if guard.is_undisturbed() {
                 return Ok(Some(guard));
             }
-            // The lease ran out on the way: look again.
+            // The lease ran out, or the connection was lost, on the way: look again.
             place = guard.place;
         }
         place.claim.settle();

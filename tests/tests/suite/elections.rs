@@ -75,6 +75,9 @@ pub async fn a_candidate_keeps_its_place(realm: Realm) {
     assert!(alice.leadership().is_none());
     assert!(within(alice.changed()).await.unwrap());
     assert_eq!(alice.leadership().unwrap().fencing_token(), token);
+    // She found that out on the new connection, which is no reason to step down.
+    within(client.sync("/")).await.unwrap();
+    assert!(at_once(alice.changed()).is_none());
     until(&client, |now| now.connections > before.connections).await;
     // A lost session: she stands again, at the end.
     {
