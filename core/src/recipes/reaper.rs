@@ -21,17 +21,28 @@ pub fn reap<C: Client>(client: C) -> impl Future<Output = ()> {
             let done = clean(&client.pinned(orphan.epoch), &mut orphan).await;
             match done {
                 // A new connection may go to a server that serves writes.
-                Err(Error::ConnectionLost | Error::Server(Code::NotReadOnly)) => {
+                Err(Error::Server(Code::NotReadOnly)) => {
                     let status = client.status();
-                    if status.state.is_connected() && !matches!(done, Err(Error::ConnectionLost)) {
+                    if status.state.is_connected() {
                         client.changed(status).await;
                     }
                 }
+                Err(error) if is_passing(error) => {}
                 // Whatever else the server says, it will say again; the node ends with its session.
                 _ => client.reaped(&orphan),
             }
         }
     }
+}
+
+/// Whether the same may be answered otherwise the next time. Servers that are short of time take theirs
+/// to say so, so that there is no need to pause.
+fn is_passing(error: Error) -> bool {
+    error == Error::ConnectionLost
+        || matches!(
+            error,
+            Error::Server(Code::ThrottledOp | Code::SessionMoved | Code::RequestTimeout)
+        )
 }
 
 async fn clean<C: Client>(client: &C, orphan: &mut Orphan<C::Path>) -> Result<(), Error> {
@@ -68,7 +79,9 @@ pub(super) async fn find<C: Client, P: PathBuf>(
     };
     let names = match client.call(own).await {
         Err(error) if error.is_no_node() => return Ok(None),
-        Err(Error::ReplyTooLarge { .. }) => return find_alone(client, begin).await,
+        Err(Error::ReplyTooLarge { .. } | Error::Server(Code::NoAuth)) => {
+            return find_alone(client, begin).await;
+        }
         names => names?,
     };
     match names.iter().find(|name| name.starts_with(begin.name())) {
@@ -77,7 +90,8 @@ pub(super) async fn find<C: Client, P: PathBuf>(
     }
 }
 
-/// The same by a reply that holds nothing else, for want of room. Servers give it since 3.6.
+/// The same by a reply that holds nothing else, for want of room, or of the right to see others.
+/// Servers give it since 3.6.
 async fn find_alone<C: Client, P: PathBuf>(
     client: &C,
     begin: Path<'_>,

@@ -1,5 +1,7 @@
 //! What servers can do to a session.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use docent::core::client::Client as _;
@@ -624,4 +626,41 @@ async fn a_lock_begins_again_when_a_reply_ends_the_session() {
     within(guard.release()).await.unwrap();
     until(&client, |it| it.epoch.get() == 4).await;
     assert_eq!(client.status().lost, Some(Lost::Expired));
+}
+
+#[tokio::test]
+async fn a_clean_up_refused_for_the_moment_is_tried_again() {
+    const THROTTLED: i32 = -127;
+    const MOVED: i32 = -118;
+    const TIMED_OUT: i32 = -122;
+    for code in [THROTTLED, MOVED, TIMED_OUT] {
+        let deletes = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&deletes);
+        let peer = Peer::start(move |mut it| {
+            let deletes = Arc::clone(&seen);
+            async move {
+                it.welcome(SESSION, TIMEOUT).await?;
+                let mut honest = Honest::default();
+                loop {
+                    let request = it.request().await?;
+                    if request.op == op::DELETE && deletes.fetch_add(1, Ordering::SeqCst) == 0 {
+                        it.err(&request, code).await?;
+                    } else {
+                        honest.answer(&mut it, &request).await?;
+                    }
+                }
+            }
+        })
+        .await;
+        let client = builder(peer.addr()).connect().await.unwrap();
+        let lock = client.lock("/lock").unwrap();
+        drop(within(lock.acquire()).await.unwrap());
+        let cleaned = async {
+            while client.pending_cleanups() > 0 {
+                within(client.sync("/")).await.unwrap();
+            }
+        };
+        within(cleaned).await;
+        assert_eq!(deletes.load(Ordering::SeqCst), 2, "{code}");
+    }
 }
