@@ -11,6 +11,7 @@ use crate::path::{PathBuf as _, contender, sequence};
 use crate::recipes::names::Names;
 use crate::recipes::queue::Queue;
 use crate::recipes::reaper::child;
+use crate::recipes::utc::Utc;
 use crate::wire::{Data, GetChildNames, GetData, Pick};
 
 /// Who stands in a queue, in order, and who waits for whom. It prints as a few lines for people.
@@ -33,7 +34,7 @@ pub struct Contender {
     pub name: String,
     /// What it wrote there.
     pub data: Vec<u8>,
-    /// The id of its session.
+    /// The id of its session; 0 if its node belongs to none.
     pub session: i64,
     /// Since when it stands there: milliseconds since 1970, by the clock of the servers' leader.
     pub since: i64,
@@ -142,18 +143,13 @@ impl fmt::Display for Explanation {
             )?;
         }
         for (place, contender) in self.contenders.iter().enumerate() {
-            let own = if contender.session == self.session {
-                " (this one)"
-            } else {
-                ""
-            };
-            write!(
-                f,
-                "\n  {place}. {} of session {:#x}{own}, since {}",
-                contender.name,
-                contender.session,
-                Utc(contender.since)
-            )?;
+            write!(f, "\n  {place}. {} of ", contender.name)?;
+            match contender.session {
+                0 => f.write_str("no session")?,
+                own if own == self.session => write!(f, "session {own:#x} (this one)")?,
+                other => write!(f, "session {other:#x}")?,
+            }
+            write!(f, ", since {}", Utc(contender.since))?;
             match contender.waits_for {
                 Some(ahead) => write!(f, ", waits for {ahead}.")?,
                 None => f.write_str(", is served")?,
@@ -161,44 +157,6 @@ impl fmt::Display for Explanation {
         }
         Ok(())
     }
-}
-
-/// A time in milliseconds since 1970, as a date and a time of day.
-struct Utc(i64);
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, second) = (
-            self.0.div_euclid(86_400_000),
-            self.0.div_euclid(1000).rem_euclid(86_400),
-        );
-        let (year, month, day) = date(days);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"
-        )
-    }
-}
-
-/// The year, month and day that are so many days after the first of January 1970.
-///
-/// Years are counted from March, so that the day that is not always there comes last.
-const fn date(days: i64) -> (i64, i64, i64) {
-    const YEARS: i64 = 400;
-    const DAYS: i64 = 146_097;
-    // From the first of March of the year 0.
-    let days = days.saturating_add(719_468);
-    let (cycle, day) = (days.div_euclid(DAYS), days.rem_euclid(DAYS));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let date = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = match month {
-        0..=9 => (month + 3, 0),
-        _ => (month - 9, 1),
-    };
-    (cycle * YEARS + year + next, month, date)
 }
 
 #[cfg(test)]
@@ -218,23 +176,6 @@ mod tests {
             fencing_token: 1,
             waits_for: None,
         }
-    }
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let dates = [
-            (0, "1970-01-01 00:00:00 UTC"),
-            (951_782_400_000, "2000-02-29 00:00:00 UTC"),
-            (1_000_000_000_000, "2001-09-09 01:46:40 UTC"),
-            (1_709_251_199_999, "2024-02-29 23:59:59 UTC"),
-            (4_107_542_400_000, "2100-03-01 00:00:00 UTC"),
-            (-1, "1969-12-31 23:59:59 UTC"),
-        ];
-        for (millis, text) in dates {
-            assert_eq!(Utc(millis).to_string(), text);
-        }
-        // Whatever a server says.
-        let _ = (Utc(i64::MAX).to_string(), Utc(i64::MIN).to_string());
     }
 
     #[test]
@@ -270,6 +211,7 @@ mod tests {
         let mut contenders = vec![
             contender("a-lock-0000000001", 0x10),
             contender("b-lock-0000000002", 0x20),
+            contender("c-lock-0000000003", 0),
         ];
         tell_who_waits(&mut contenders, &[Names::CURATOR]);
         let explanation = Explanation {
@@ -279,9 +221,15 @@ mod tests {
             session: 0x20,
         };
         let lines = "\
-/locks/report: 2 in the queue, and 1 other children, which are ignored
+/locks/report: 3 in the queue, and 1 other children, which are ignored
   0. a-lock-0000000001 of session 0x10, since 2001-09-09 01:46:40 UTC, is served
-  1. b-lock-0000000002 of session 0x20 (this one), since 2001-09-09 01:46:40 UTC, waits for 0.";
+  1. b-lock-0000000002 of session 0x20 (this one), since 2001-09-09 01:46:40 UTC, waits for 0.
+  2. c-lock-0000000003 of no session, since 2001-09-09 01:46:40 UTC, waits for 1.";
         assert_eq!(explanation.to_string(), lines);
+        let disconnected = Explanation {
+            session: 0,
+            ..explanation
+        };
+        assert!(!disconnected.to_string().contains("this one"));
     }
 }

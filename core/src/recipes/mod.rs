@@ -26,6 +26,8 @@ mod revocation;
 mod rw_lock;
 mod semaphore;
 mod several;
+#[cfg(feature = "alloc")]
+mod utc;
 
 pub use election::{Candidate, Election, StepDown};
 #[cfg(feature = "alloc")]
