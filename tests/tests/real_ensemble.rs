@@ -2,14 +2,16 @@
 
 mod suite;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use docent::cache::{Event, Events, Node};
 use docent::core::wire::{GetData, SetData, Sync};
 use docent::{
-    Change, Client, Code, CreateMode, End, ErrorKind, EventKind, Guard, Lock, Lost, Op, Path,
+    Change, Client, Code, CreateMode, End, ErrorKind, EventKind, Guard, Lock, Lost, Op, Path, Stat,
     State, Watcher,
 };
 use docent_testing::peer::{Cut, Proxy};
@@ -692,6 +694,164 @@ fn a_lock_stays_one_whatever_befalls_its_holders() {
         }
         counting.finish(&clients[0]).await;
         assert!(clients[0].status().epoch.get() >= 2);
+    });
+}
+
+/// A tree that several clients change all the time.
+struct Churn {
+    changes: watch::Sender<u64>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Churn {
+    fn start(clients: &[Client]) -> Self {
+        let (changes, stop) = (watch::Sender::new(0), Arc::new(AtomicBool::new(false)));
+        let mut tasks = JoinSet::new();
+        for (seed, client) in (0..).zip(clients) {
+            let (client, changes, stop) = (client.clone(), changes.clone(), Arc::clone(&stop));
+            tasks.spawn(async move {
+                let mut turn = seed;
+                while !stop.load(Ordering::Relaxed) {
+                    turn += 7;
+                    Self::change(&client, turn).await;
+                    changes.send_modify(|count| *count += 1);
+                    time::sleep(Duration::from_millis(1)).await; // leaves something to others
+                }
+            });
+        }
+        Self {
+            changes,
+            stop,
+            tasks,
+        }
+    }
+
+    /// Creates, changes or deletes one of some nodes; what becomes of it does not matter.
+    async fn change(client: &Client, turn: u32) {
+        let random = turn.wrapping_mul(0x9e37_79b1) >> 8;
+        let (branch, leaf) = (random / 8 % 8, random / 64 % 6);
+        let path = match leaf {
+            0 => format!("/tree/{branch}"),
+            leaf => format!("/tree/{branch}/{leaf}"),
+        };
+        let data = turn.to_string();
+        let done = match random % 8 {
+            0..4 => client
+                .create(&path, data.as_bytes(), PERSISTENT)
+                .await
+                .map(drop),
+            4..6 => client.set(&path, data.as_bytes(), None).await.map(drop),
+            _ => client.delete(&path, None).await,
+        };
+        let Err(error) = done else { return };
+        let expected = [Code::NoNode, Code::NodeExists, Code::NotEmpty];
+        let expected = expected.map(ErrorKind::Server).contains(&error.kind());
+        assert!(expected || error.may_have_run(), "{error}");
+    }
+
+    async fn goes_on(&self) {
+        let wanted = *self.changes.borrow() + 200;
+        let mut count = self.changes.subscribe();
+        within(count.wait_for(|count| *count >= wanted))
+            .await
+            .unwrap();
+    }
+
+    async fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        within(self.tasks.join_all()).await;
+    }
+}
+
+/// Nodes by path, as a cache tells them apart: when they were created and written, and their data.
+type View = BTreeMap<String, (i64, i64, Vec<u8>)>;
+
+fn viewed(path: &str, stat: Stat, data: &[u8]) -> (String, (i64, i64, Vec<u8>)) {
+    (path.to_owned(), (stat.czxid, stat.mzxid, data.to_vec()))
+}
+
+fn cached(node: &Arc<Node>) -> (String, (i64, i64, Vec<u8>)) {
+    viewed(node.path(), node.stat(), node.data().unwrap())
+}
+
+/// What there is at a path and below.
+async fn read(client: &Client, root: &str) -> View {
+    client.sync(root).await.unwrap();
+    let (mut view, mut paths) = (View::new(), vec![root.to_owned()]);
+    while let Some(path) = paths.pop() {
+        let node = client.get(&path).await.unwrap();
+        view.extend([viewed(&path, node.stat(), node.data())]);
+        for name in client.children(&path).await.unwrap().iter() {
+            paths.push(format!("{path}/{name}"));
+        }
+    }
+    view
+}
+
+/// Plays a cache's events until there will never be another.
+async fn play(mut events: Events) -> View {
+    let mut view = View::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Put { old, new } => {
+                let (path, new) = cached(&new);
+                let was = view.insert(path, new);
+                assert_eq!(was, old.map(|old| cached(&old).1));
+            }
+            Event::Removed { old } => {
+                let (path, old) = cached(&old);
+                assert_eq!(view.remove(&path), Some(old));
+            }
+            Event::Overflow => panic!("there is room enough"),
+            _ => {}
+        }
+    }
+    view
+}
+
+#[test]
+fn a_cache_comes_to_what_there_is_whatever_befalls_the_servers() {
+    run(&[], async |servers, realm| {
+        let builder = realm.builder().session_timeout(Duration::from_secs(4));
+        let (client, other) = (builder.connect().await.unwrap(), realm.client().await);
+        other.ensure("/tree").await.unwrap();
+        let cache = client.cache("/tree").start().unwrap();
+        let prompt = tokio::spawn(play(cache.events()));
+        let late = cache.events();
+        within(cache.ready()).await.unwrap();
+        let churn = Churn::start(&[other.clone(), realm.client().await, realm.client().await]);
+        churn.goes_on().await;
+        for leader in [false, true] {
+            let victim = if leader {
+                servers.leader()
+            } else {
+                server_of(servers, &client)
+            };
+            block_in_place(|| servers.kill(victim));
+            churn.goes_on().await;
+            block_in_place(|| servers.restart(victim));
+        }
+        within(client.connected()).await.unwrap();
+        let (frozen, before) = (servers.follower(), client.status().connections);
+        let leaves = server_of(servers, &client) == frozen;
+        servers.pause(frozen);
+        churn.goes_on().await;
+        until(&client, |it| !leaves || it.connections > before).await;
+        servers.resume(frozen);
+        within(client.connected()).await.unwrap();
+        realm.expire(&client).await;
+        churn.goes_on().await;
+        churn.finish().await;
+
+        let last = other.set("/tree", b"last", None).await.unwrap().mzxid;
+        within(cache.reached(last)).await.unwrap();
+        let view: View = cache.snapshot().iter().map(cached).collect();
+        assert_eq!(view, read(&other, "/tree").await);
+        assert!(view.len() > 10 && cache.is_complete());
+        client.close().await;
+        assert_eq!(within(prompt).await.unwrap(), view);
+        assert_eq!(within(play(late)).await, view);
     });
 }
 
