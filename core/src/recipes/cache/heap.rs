@@ -148,26 +148,28 @@ impl HeapStore {
     }
 
     fn child_paths(&self, path: &str) -> Vec<Arc<str>> {
-        let (mut from, until) = below(path);
+        let (from, until) = below(path);
         let start = from.len();
+        let mut from = Bound::Excluded(from);
         let mut children = Vec::new();
         while let Some((path, _)) = self
             .entries
             .range::<str, _>((
-                Bound::Excluded(from.as_str()),
+                from.as_ref().map(String::as_str),
                 Bound::Excluded(until.as_str()),
             ))
             .next()
         {
             match path.get(start..).and_then(|name| name.split_once('/')) {
                 None => {
-                    from = String::from(&**path);
+                    from = Bound::Excluded(String::from(&**path));
                     children.push(Arc::clone(path));
                 }
-                // What is below a child follows each other.
+                // What is below a child follows each other, up to where a sibling may be.
                 Some((name, _)) => {
                     let end = start.saturating_add(name.len());
-                    (_, from) = below(path.get(..end).unwrap_or_default());
+                    let (_, next) = below(path.get(..end).unwrap_or_default());
+                    from = Bound::Included(next);
                 }
             }
         }

@@ -435,3 +435,21 @@ fn a_list_may_have_more_names_than_16_bits_count() {
     cache.store.asked(usize::MAX, |_, _| asked += 1);
     assert_eq!((asked, cache.store.tally().cut), (MANY, 0));
 }
+
+#[cfg(feature = "alloc")]
+#[test]
+fn a_child_whose_name_goes_on_with_a_zero_is_one_of_its_own() {
+    let mut cache = Told::new(HeapStore::default());
+    cache.view().doubt(false);
+    cache.node("/a", stat(1, 1, 2, 2), b"");
+    cache.names("/a", &["1", "10", "1-"]);
+    for at in ["/a/1", "/a/10", "/a/1-"] {
+        cache.node(at, stat(2, 2, 3, 1), b"");
+        cache.names(at, &["x"]);
+        cache.node(&format!("{at}/x"), stat(3, 3, 3, 0), b"");
+    }
+    let children = cache.store.children("/a");
+    let names: Vec<_> = children.iter().map(|node| node.name()).collect();
+    assert_eq!(names, ["1", "1-", "10"]);
+    assert_eq!(cache.names("/a", &["1"]).len(), 4, "the others are gone");
+}
