@@ -53,8 +53,8 @@ pub(super) async fn follow(mut cache: Core, handle: Handle<Link>, shelf: Shelf, 
     }
 }
 
-/// The next event of the core; `None` if it has been idle for so long that it is to look around. What
-/// it reads meanwhile is never given up.
+/// The next event of the core; `None` if it has been idle for so long that it is to look around. While
+/// it is not, what it does is not given up, however long that takes.
 async fn next_or_tick(cache: &mut Core, shelf: &Shelf) -> Option<Result<Event, ErrorKind>> {
     let (mut next, mut tick) = (pin!(cache.next()), pin!(time::sleep(TICK)));
     std::future::poll_fn(|cx| {

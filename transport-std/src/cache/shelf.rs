@@ -29,7 +29,7 @@ pub(super) struct Inner {
     /// The last two events of readiness and of completeness, for those who come later.
     readiness: Option<Event>,
     complete: bool,
-    /// Whether nothing is being read.
+    /// Whether nothing is being read, and no watch being set.
     pub(super) idle: bool,
     pub(super) failure: Option<ErrorKind>,
     pub(super) over: Option<ErrorKind>,
@@ -90,7 +90,8 @@ impl Inner {
     pub(super) fn turn(&mut self, event: Event) {
         match &event {
             Event::Ready { .. } | Event::Fresh => self.fresh = true,
-            Event::Stale => self.fresh = false,
+            // Soon the watch is set anew, and nodes are read.
+            Event::Stale => (self.fresh, self.idle) = (false, false),
             Event::Overflow => self.complete = false,
             Event::Complete => self.complete = true,
             _ => return,
