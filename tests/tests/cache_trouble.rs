@@ -11,6 +11,8 @@ use docent::{Client, CreateMode};
 use docent_testing::dev::DevServer;
 use docent_testing::peer::Proxy;
 use scripts::{builder, within};
+use tokio::runtime::{self, Runtime};
+use tokio::time;
 
 async fn create(client: &Client, paths: &[&str]) {
     for path in paths {
@@ -42,4 +44,40 @@ async fn a_session_is_replaced_over_a_slow_link() {
     let set = within(client.set("/app", b"new", None)).await.unwrap();
     within(cache.reached(set.mzxid)).await.unwrap();
     assert_eq!(cache.get("/app").unwrap().data(), Some(&b"new"[..]));
+}
+
+/// A runtime whose tasks only go on while it is told to wait for something.
+fn halting() -> Runtime {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+#[test]
+fn a_view_of_an_earlier_connection_is_not_fresh() {
+    let (runtime, keeper) = (Runtime::new().unwrap(), halting());
+    let (server, client) = runtime.block_on(async {
+        let server = DevServer::start().await.unwrap();
+        let client = builder(server.connect_string()).connect().await.unwrap();
+        create(&client, &["/app"]).await;
+        (server, client)
+    });
+    let cache = keeper.block_on(start(client.cache("/app")));
+    assert!(cache.is_fresh());
+    runtime.block_on(async {
+        let mut status = client.status();
+        let before = status.connections;
+        assert!(server.cut(client.credentials().unwrap().id));
+        while status.connections == before || !status.state.is_connected() {
+            status = within(client.changed(status)).await;
+        }
+    });
+    assert!(!cache.is_fresh(), "nothing has been looked at since");
+    keeper.block_on(async {
+        let again = async {
+            while !cache.is_fresh() {
+                time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within(again).await;
+    });
 }

@@ -235,8 +235,10 @@ impl Cache {
     /// Whether the view follows its server: all that there is was looked at, and the connection has
     /// not been lost since.
     pub fn is_fresh(&self) -> bool {
-        let connected = self.handle.status().state.is_connected();
-        connected && self.shelf.lock().fresh
+        let status = self.handle.status();
+        let inner = self.shelf.lock();
+        // The task may not have seen yet that the connection is another.
+        status.state.is_connected() && inner.fresh && inner.connection == status.connections
     }
 
     /// Whether nothing is left out for want of room.

@@ -26,6 +26,8 @@ pub(super) struct Inner {
     pub(super) ready: bool,
     /// The last time that all was looked at: what was in the view, and by when.
     pub(super) contact: (i64, Instant),
+    /// The connection on which that was.
+    pub(super) connection: u32,
     /// The last two events of readiness and of completeness, for those who come later.
     readiness: Option<Event>,
     complete: bool,
@@ -46,6 +48,7 @@ impl Shelf {
             fresh: false,
             ready: false,
             contact: (0, Instant::ZERO),
+            connection: 0,
             readiness: None,
             complete: true,
             idle: false,
@@ -207,9 +210,10 @@ impl Store for Shelf {
         self.lock().store.take_freed()
     }
 
-    fn settled(&mut self, contact: (i64, Instant)) {
+    fn settled(&mut self, contact: (i64, Instant), connection: u32) {
         self.act(|inner| {
-            (inner.contact, inner.idle, inner.failure) = (contact, true, None);
+            (inner.contact, inner.connection) = (contact, connection);
+            (inner.idle, inner.failure) = (true, None);
             inner.due.append(&mut inner.waiting);
         });
     }

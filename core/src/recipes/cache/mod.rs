@@ -460,7 +460,7 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
         }
         self.contact = contact;
         let (zxid, epoch) = (contact.0, self.status.epoch);
-        self.store.settled(contact);
+        self.store.settled(contact, self.status.connections);
         let was_fresh = core::mem::replace(&mut self.fresh, true);
         if self.ready != Some(epoch) {
             self.ready = Some(epoch);

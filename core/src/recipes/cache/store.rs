@@ -68,9 +68,10 @@ pub trait Store: Sized {
     /// Whether there has been room again since the last call.
     fn take_freed(&mut self) -> bool;
     /// The view now has everything up to a transaction, and all that its server had applied at this
-    /// time. Nothing is asked for any more.
-    fn settled(&mut self, contact: (i64, Instant)) {
-        let _ = contact;
+    /// time, as read on the connection with this [number](crate::session::Status::connections). Nothing
+    /// is asked for any more.
+    fn settled(&mut self, contact: (i64, Instant), connection: u32) {
+        let _ = (contact, connection);
     }
 }
 
