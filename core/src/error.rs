@@ -158,6 +158,12 @@ pub enum Error {
         "refused: it might wait for ever, for what it holds itself or for more than there is; release what is held first, or ask for less"
     )]
     Deadlock,
+    /// What is done in the background has ended before its time: its task panicked, or its runtime is
+    /// gone.
+    #[error(
+        "stopped: the task that did this in the background has panicked, or its runtime is gone"
+    )]
+    Stopped,
     /// A path with its prefix or suffix is longer than a path of this client can be.
     #[error("not sent: the path is longer than the client has room for")]
     PathTooLong,

@@ -6,8 +6,8 @@ mod scripts;
 
 use std::time::Duration;
 
-use docent::cache::{Cache, Event};
-use docent::{Client, CreateMode};
+use docent::cache::{Cache, Event, Select};
+use docent::{Client, CreateMode, ErrorKind};
 use docent_testing::dev::DevServer;
 use docent_testing::peer::Proxy;
 use scripts::{builder, within};
@@ -80,4 +80,48 @@ fn a_view_of_an_earlier_connection_is_not_fresh() {
         };
         within(again).await;
     });
+}
+
+/// Nobody keeps the view up any more, and it says so to all who ask.
+async fn has_stopped(cache: &Cache) {
+    assert_eq!(cache.failure().unwrap().kind(), ErrorKind::Stopped);
+    assert!(!cache.is_fresh());
+    let reached = within(cache.reached(i64::MAX)).await;
+    assert_eq!(reached.unwrap_err().kind(), ErrorKind::Stopped);
+    let mut events = cache.events();
+    while within(events.next()).await.is_some() {}
+}
+
+#[test]
+fn a_view_whose_runtime_is_gone_is_over() {
+    let (runtime, keeper, idle) = (Runtime::new().unwrap(), halting(), halting());
+    let (_server, client) = runtime.block_on(async {
+        let server = DevServer::start().await.unwrap();
+        let client = builder(server.connect_string()).connect().await.unwrap();
+        (server, client)
+    });
+    let cache = keeper.block_on(start(client.cache("/app")));
+    let never_begun = {
+        let _inside = idle.enter();
+        client.cache("/app").start().unwrap()
+    };
+    drop((keeper, idle));
+    runtime.block_on(has_stopped(&cache));
+    runtime.block_on(has_stopped(&never_begun));
+}
+
+#[tokio::test]
+async fn a_view_whose_selection_panics_is_over() {
+    let server = DevServer::start().await.unwrap();
+    let client = builder(server.connect_string()).connect().await.unwrap();
+    create(&client, &["/app"]).await;
+    let select = |path: &str| match path {
+        "/app/odd" => panic!("the test wants it so"),
+        _ => Select::Tree,
+    };
+    let cache = start(client.cache("/app").select(select)).await;
+    let waits = cache.reached(i64::MAX);
+    create(&client, &["/app/odd"]).await;
+    assert_eq!(within(waits).await.unwrap_err().kind(), ErrorKind::Stopped);
+    has_stopped(&cache).await;
 }

@@ -10,7 +10,8 @@ use futures_core::Stream;
 use super::shelf::Shelf;
 use super::{Event, Tether};
 
-/// The changes of a [`Cache`](super::Cache): a stream, which ends with the client.
+/// The changes of a [`Cache`](super::Cache): a stream, which ends with the client, and if the
+/// cache [stops](crate::ErrorKind::Stopped).
 pub struct Events {
     shelf: Shelf,
     id: u64,

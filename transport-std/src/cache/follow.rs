@@ -23,13 +23,23 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long to pause after a failure, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// Ends the view with the task, whatever ends that, so that nobody takes it for one that is kept up.
+pub(super) struct Keeper(pub(super) Shelf);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.act(|inner| inner.end(ErrorKind::Stopped));
+    }
+}
+
 /// Keeps the view up until the client is over.
-pub(super) async fn follow(mut cache: Core, handle: Handle<Link>, shelf: Shelf, smear: Duration) {
+pub(super) async fn follow(mut cache: Core, handle: Handle<Link>, keeper: Keeper, smear: Duration) {
+    let shelf = &keeper.0;
     let mut pause = PAUSE.0;
     loop {
-        let event = match next_or_tick(&mut cache, &shelf).await {
+        let event = match next_or_tick(&mut cache, shelf).await {
             None => {
-                ask_for_waiting(&handle, &shelf, cache.root()).await;
+                ask_for_waiting(&handle, shelf, cache.root()).await;
                 continue;
             }
             Some(Ok(event)) => event,

@@ -36,6 +36,7 @@ pub use events::Events;
 
 use crate::error::Error;
 use crate::shared::Link;
+use follow::Keeper;
 use shelf::Shelf;
 
 /// A step from one view to the next, or what has become of the view.
@@ -132,7 +133,8 @@ impl Builder {
         if !self.data {
             core = core.without_data();
         }
-        let task = follow::follow(core, self.handle.clone(), shelf.clone(), self.smear);
+        let keeper = Keeper(shelf.clone());
+        let task = follow::follow(core, self.handle.clone(), keeper, self.smear);
         let task = tokio::spawn(task).abort_handle();
         Ok(Cache {
             handle: self.handle,
@@ -177,7 +179,9 @@ impl Cache {
     /// Waits until the view has all that there is, for the first time.
     ///
     /// # Errors
-    /// [`NotSent`](crate::ErrorKind::NotSent) when the client is over before that.
+    /// [`NotSent`](crate::ErrorKind::NotSent) when the client is over before that, and
+    /// [`Stopped`](crate::ErrorKind::Stopped) when the cache's task is: `select` panicked, or the
+    /// runtime in which the cache was started is gone.
     ///
     /// # Cancel safety
     /// It can be cancelled and called again.
@@ -266,7 +270,8 @@ impl Cache {
     }
 
     /// What the servers have last said to a read or a watch, if it keeps the cache from going on. It
-    /// tries again after a pause.
+    /// tries again after a pause, unless it has [stopped](crate::ErrorKind::Stopped) or the client is
+    /// over.
     pub fn failure(&self) -> Option<Error> {
         let inner = self.shelf.lock();
         let kind = inner.over.or(inner.failure)?;

@@ -110,9 +110,10 @@ impl Inner {
         self.due.append(&mut self.waiting);
     }
 
-    /// The client is over.
+    /// The client, or the task, is over. What was said first holds.
     pub(super) fn end(&mut self, error: ErrorKind) {
-        (self.over, self.fresh) = (Some(error), false);
+        self.over.get_or_insert(error);
+        self.fresh = false;
         for follower in self.followers.values_mut() {
             self.due.extend(follower.waker.take());
         }

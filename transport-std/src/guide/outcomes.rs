@@ -13,6 +13,7 @@
 //! | `NotSent(End::Expired)` | no | its session was lost before it was sent; in the next one it may be sent |
 //! | `NotSent(End::Closed)`, `NotSent(End::AuthFailed)` | no | the client is over |
 //! | `Full` | no | wait for calls in flight, or raise the [limits](crate::Limits) |
+//! | `Stopped` | no | a cache is no longer kept up, as its task panicked or its runtime is gone: start another |
 //! | `TooLarge`, `Path`, `Acl`, `PathTooLong` | no | the request cannot be |
 //!
 //! [`Error::may_have_run`](crate::Error::may_have_run) is true for the rows in between: the operation
