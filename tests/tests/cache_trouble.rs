@@ -4,6 +4,8 @@
 #[path = "scripts/mod.rs"]
 mod scripts;
 
+use std::sync::Arc;
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use docent::cache::{Cache, Event, Select};
@@ -124,4 +126,27 @@ async fn a_view_whose_selection_panics_is_over() {
     create(&client, &["/app/odd"]).await;
     assert_eq!(within(waits).await.unwrap_err().kind(), ErrorKind::Stopped);
     has_stopped(&cache).await;
+}
+
+/// A waker that does nothing, but can be counted.
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test]
+async fn a_wait_that_is_cancelled_leaves_nothing() {
+    let server = DevServer::start().await.unwrap();
+    let client = builder(server.connect_string()).connect().await.unwrap();
+    let cache = client.cache("/app").start().unwrap();
+    let counted = Arc::new(Counted);
+    let waker = counted.clone().into();
+    let mut waits = Box::pin(cache.reached(i64::MAX));
+    let polled = waits.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&counted), 2);
+    drop(waits);
+    assert_eq!(Arc::strong_count(&counted), 1);
 }

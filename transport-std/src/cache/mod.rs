@@ -18,10 +18,10 @@ mod events;
 mod follow;
 mod follower;
 mod shelf;
+mod waiter;
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use docent_core::client::Client as _;
@@ -38,6 +38,7 @@ use crate::error::Error;
 use crate::shared::Link;
 use follow::Keeper;
 use shelf::Shelf;
+use waiter::Waiter;
 
 /// A step from one view to the next, or what has become of the view.
 pub type Event = docent_core::recipes::cache::Event<Arc<Node>>;
@@ -199,21 +200,8 @@ impl Cache {
     /// # Cancel safety
     /// As for [`ready`](Self::ready).
     pub async fn reached(&self, zxid: i64) -> Result<(), Error> {
-        let reached = std::future::poll_fn(|cx| {
-            let mut inner = self.shelf.lock();
-            if inner.ready && inner.contact.0 >= zxid {
-                return Poll::Ready(Ok(()));
-            }
-            match inner.over {
-                Some(over) => Poll::Ready(Err(over)),
-                None => {
-                    inner.wait(cx.waker());
-                    Poll::Pending
-                }
-            }
-        });
         let failed = |kind| Error::new("cache", Some(&self.path), kind);
-        reached.await.map_err(failed)
+        Waiter::new(&self.shelf).reached(zxid).await.map_err(failed)
     }
 
     /// The node at `path`, as it was when it was last looked at.

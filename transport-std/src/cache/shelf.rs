@@ -37,7 +37,8 @@ pub(super) struct Inner {
     pub(super) over: Option<ErrorKind>,
     pub(super) followers: BTreeMap<u64, Follower>,
     next_id: u64,
-    pub(super) waiting: Vec<Waker>,
+    /// Those who wait for the view to get somewhere.
+    pub(super) waiting: BTreeMap<u64, Waker>,
     due: Vec<Waker>,
 }
 
@@ -56,7 +57,7 @@ impl Shelf {
             over: None,
             followers: BTreeMap::new(),
             next_id: 0,
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
             due: Vec::new(),
         })))
     }
@@ -107,7 +108,7 @@ impl Inner {
             follower.turn(event.map(Arc::clone));
             self.due.extend(follower.waker.take());
         }
-        self.due.append(&mut self.waiting);
+        self.wake_waiting();
     }
 
     /// The client, or the task, is over. What was said first holds.
@@ -117,13 +118,18 @@ impl Inner {
         for follower in self.followers.values_mut() {
             self.due.extend(follower.waker.take());
         }
-        self.due.append(&mut self.waiting);
+        self.wake_waiting();
     }
 
-    pub(super) fn wait(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|one| one.will_wake(waker)) {
-            self.waiting.push(waker.clone());
-        }
+    /// They look again, and wait on if they have to.
+    fn wake_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.due.extend(waiting.into_values());
+    }
+
+    pub(super) const fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     /// A new follower, who has been told nothing.
@@ -138,9 +144,9 @@ impl Inner {
                 follower.turn(Event::Stale);
             }
         }
-        self.next_id += 1;
-        self.followers.insert(self.next_id, follower);
-        self.next_id
+        let id = self.new_id();
+        self.followers.insert(id, follower);
+        id
     }
 
     pub(super) fn next_for(&mut self, id: u64) -> Option<Event> {
@@ -215,7 +221,7 @@ impl Store for Shelf {
         self.act(|inner| {
             (inner.contact, inner.connection) = (contact, connection);
             (inner.idle, inner.failure) = (true, None);
-            inner.due.append(&mut inner.waiting);
+            inner.wake_waiting();
         });
     }
 }
