@@ -9,9 +9,11 @@ use std::task::{Context, Wake};
 use std::time::Duration;
 
 use docent::cache::{Cache, Event, Select};
-use docent::{Client, CreateMode, ErrorKind};
+use docent::core::recipes::cache::{self as core_cache, FixedStore, Store as _};
+use docent::{Acl, Client, CreateMode, ErrorKind, Path, Perms};
 use docent_testing::dev::DevServer;
 use docent_testing::peer::Proxy;
+use docent_testing::server::{Ensemble, Release};
 use scripts::{builder, within};
 use tokio::runtime::{self, Runtime};
 use tokio::time;
@@ -149,4 +151,39 @@ async fn a_wait_that_is_cancelled_leaves_nothing() {
     assert_eq!(Arc::strong_count(&counted), 2);
     drop(waits);
     assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+/// However it is read, alone or with others, on a board or not, and whatever the server says to those
+/// who ask whether it exists.
+#[tokio::test]
+async fn a_node_that_may_not_be_read_is_left_out_without_data_too() {
+    for release in [Release::V3_5, Release::V3_8, Release::V3_9] {
+        let ensemble = Ensemble::builder().release(release);
+        let server = DevServer::with(ensemble).await.unwrap();
+        let client = builder(server.connect_string()).connect().await.unwrap();
+        create(&client, &["/one", "/one/a", "/two", "/two/a", "/two/b"]).await;
+        let acl = [Acl::world(Perms::WRITE | Perms::ADMIN)];
+        for hidden in ["/one/a", "/two/a"] {
+            client.set_acl(hidden, &acl, None).await.unwrap();
+        }
+        for (root, seen) in [("/one", 1), ("/two", 2)] {
+            let cache = start(client.cache(root).without_data()).await;
+            let tally = cache.tally();
+            assert_eq!((tally.nodes, tally.denied), (seen, 1), "{root} {release:?}");
+        }
+        // Boards need lasting watches for more than one node.
+        let (root, depth) = match release {
+            Release::V3_5 => ("/one/a", 0),
+            _ => ("/one", 1),
+        };
+        let store = FixedStore::<4, 16, 0>::new();
+        let root = Path::new(root).unwrap();
+        let board = core_cache::Cache::tree(client.handle().clone(), root, store).unwrap();
+        let mut board = board.depth(depth).without_data();
+        while !board.is_fresh() {
+            within(board.next()).await.unwrap();
+        }
+        let tally = board.store().tally();
+        assert_eq!((tally.nodes, tally.denied), (depth, 1), "{release:?}");
+    }
 }

@@ -90,7 +90,8 @@ impl Builder {
         self
     }
 
-    /// Keeps the nodes without their data.
+    /// Keeps the nodes without their data. It is read all the same, which tells whether the client may
+    /// do so: a node that it may not read is left out, as with its data.
     pub const fn without_data(mut self) -> Self {
         self.data = false;
         self

@@ -151,7 +151,8 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
         self
     }
 
-    /// Keeps the nodes without their data.
+    /// Keeps the nodes without their data. It is read all the same, which tells whether the client may
+    /// do so: a node that it may not read is left out, as with its data.
     #[must_use]
     pub const fn without_data(mut self) -> Self {
         self.scope.data = false;
@@ -398,7 +399,7 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
             return Ok(());
         };
         let path = path.as_path();
-        let (answer, ear) = look(&link.client, path, ask, self.scope.data, true).await?;
+        let (answer, ear) = look(&link.client, path, ask, true).await?;
         if let Some(ear) = ear {
             self.ears.put(path, ask, ear)?;
         } else if matches!(answer, Answer::Denied)

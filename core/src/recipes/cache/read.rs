@@ -39,7 +39,7 @@ impl Reader for OneByOne {
             return Ok(());
         };
         let path = path.as_path();
-        let (answer, _) = look(client, path, ask, view.scope.data, false).await?;
+        let (answer, _) = look(client, path, ask, false).await?;
         answer.tell(&mut view, path);
         Ok(())
     }
@@ -85,26 +85,20 @@ impl<B: AsRef<[u8]>> Answer<B> {
 /// What came of a look: the answer, and the watch that was set.
 type Look<C> = Result<(Answer<<C as Client>::Body>, Option<<C as Client>::Watcher>), Error>;
 
-/// Asks about a node, and sets a watch if that is wanted.
-pub(super) async fn look<C: Client>(
-    client: &C,
-    path: Path<'_>,
-    ask: Ask,
-    data: bool,
-    watch: bool,
-) -> Look<C> {
+/// Asks about a node, and sets a watch if that is wanted. Data that nobody wants is read, too: servers
+/// before 3.9 tell everybody whether a node exists, but not whether the client may read it.
+pub(super) async fn look<C: Client>(client: &C, path: Path<'_>, ask: Ask, watch: bool) -> Look<C> {
     let mut answer = match ask {
-        Ask::Node if data => {
+        Ask::Node => {
             let read = send(client, GetData { path }, watch).await;
             read.map(|(data, watcher)| (Answer::Data(data), watcher))
         }
-        Ask::Node => Err(Error::ReplyTooLarge { size: 0 }),
         Ask::Children => {
             let list = send(client, GetChildNames { path }, watch).await;
             list.map(|(names, watcher)| (Answer::Names(names), watcher))
         }
     };
-    // Data that is too large, or that nobody wants, is not asked for.
+    // Data that is too large is not asked for. That there is such an answer says that it may be read.
     if ask == Ask::Node && matches!(answer, Err(Error::ReplyTooLarge { .. })) {
         let read = send(client, Exists { path }, watch).await;
         answer = read.map(|(stat, watcher)| (Answer::Stat(stat), watcher));
