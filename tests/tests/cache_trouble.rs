@@ -187,3 +187,19 @@ async fn a_node_that_may_not_be_read_is_left_out_without_data_too() {
         assert_eq!((tally.nodes, tally.denied), (depth, 1), "{release:?}");
     }
 }
+
+/// As those do who know files by how their names end.
+#[tokio::test]
+async fn a_selection_is_not_asked_for_the_root() {
+    let server = DevServer::start().await.unwrap();
+    let client = builder(server.connect_string()).connect().await.unwrap();
+    create(&client, &["/app", "/app/a.json", "/app/b.txt"]).await;
+    let json = |path: &str| match path.ends_with(".json") {
+        true => Select::Node,
+        false => Select::Nothing,
+    };
+    let cache = start(client.cache("/app").select(json)).await;
+    let nodes = cache.snapshot();
+    let paths: Vec<_> = nodes.iter().map(|node| node.path()).collect();
+    assert_eq!(paths, ["/app", "/app/a.json"]);
+}

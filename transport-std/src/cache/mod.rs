@@ -111,7 +111,8 @@ impl Builder {
         self
     }
 
-    /// Keeps only what `select` says of the paths below the node; it must always say the same.
+    /// Keeps only what `select` says of the paths below the node; it must always say the same of a path.
+    /// It is not asked about the node itself.
     pub fn select(mut self, select: impl Fn(&str) -> Select + Send + Sync + 'static) -> Self {
         self.select = Box::new(move |path| select(path.as_str()));
         self

@@ -159,8 +159,8 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
         self
     }
 
-    /// Keeps only what `select` says; it must always say the same of a path. It is not asked whether
-    /// the root belongs to the cache, only what is below it.
+    /// Keeps only what `select` says; it must always say the same of a path. It is not asked about
+    /// the root, only about what is below it.
     pub fn select<G: Fn(Path<'_>) -> Select>(self, select: G) -> Cache<C, S, G> {
         Cache {
             client: self.client,

@@ -34,9 +34,10 @@ impl<F: Fn(Path<'_>) -> Select> Scope<F> {
         depth(root, path) <= self.depth && (self.select)(path) != Select::Nothing
     }
 
-    /// Whether children of a node that belongs to it may do so, too.
+    /// Whether children of a node that belongs to it may do so, too. Those of the root always may.
     pub(super) fn descends(&self, root: Path<'_>, path: Path<'_>) -> bool {
-        depth(root, path) < self.depth && (self.select)(path) == Select::Tree
+        let depth = depth(root, path);
+        depth < self.depth && (depth == 0 || (self.select)(path) == Select::Tree)
     }
 }
 
