@@ -340,6 +340,7 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
 
     /// Takes in what watches tell, without waiting. Whether there was anything.
     fn hear(&mut self, cx: &mut Context<'_>) -> bool {
+        let reads = self.is_asked();
         let Some(link) = &mut self.link else {
             return false;
         };
@@ -350,10 +351,13 @@ impl<C: Client, S: Store, F: Fn(Path<'_>) -> Select> Cache<C, S, F> {
             scope: &self.scope,
         };
         let mut heard = false;
-        self.ears.poll(cx, |path, ask| {
-            heard = true;
-            view.fired(path, ask);
-        });
+        // Watches that fire once keep what they tell until all is read: there may be one for each node.
+        if !reads {
+            self.ears.poll(cx, |path, ask| {
+                heard = true;
+                view.fired(path, ask);
+            });
+        }
         let Some(watcher) = &mut link.watcher else {
             return heard;
         };
