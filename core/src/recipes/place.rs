@@ -253,6 +253,42 @@ mod tests {
     }
 
     #[test]
+    fn names_of_other_clients_are_known() {
+        use crate::recipes::Names;
+        let cases = [
+            (Names::KAZOO, "b__lock__0000000002", "a__lock__0000000001"),
+            // Its own begin with the session.
+            (
+                Names::ZOOKEEPER,
+                "_c_b-x-0000000002",
+                "x-72057594037927936-0000000001",
+            ),
+            // Whatever has a number after a dash.
+            (
+                Names::ZOOKEEPER,
+                "_c_b-x-0000000002",
+                "_c_a-lock-0000000001",
+            ),
+            (
+                Names::ZOOKEEPER_ELECTION,
+                "_c_b-n_0000000002",
+                "guid-n_0000000001",
+            ),
+        ];
+        for (rule, own, ahead) in cases {
+            let stands = |name| standing([own, name].into_iter(), own, rule.ahead);
+            assert_eq!(stands(ahead), Standing::Behind(ahead), "{ahead}");
+            assert_eq!(stands("config"), Standing::First);
+        }
+        let own = "_c_b-lock-0000000002";
+        let strangers = ["a__lock__0000000001", "_c_a-n_0000000000"];
+        assert_eq!(
+            stand(&[own, strangers[0], strangers[1]], own),
+            Standing::First
+        );
+    }
+
+    #[test]
     fn foreign_and_crafted_names_are_no_contenders() {
         let names = [
             "config",
