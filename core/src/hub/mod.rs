@@ -125,6 +125,8 @@ pub struct Terms {
 impl<S: Storage> Hub<S> {
     /// A hub that keeps everything in `parts`. `seed` must be unlike that of other clients of the
     /// same session.
+    // Inlined, and moved to where it stays, it would be twice the code on a board.
+    #[inline(never)]
     pub fn new(mut session: Session, parts: Parts<S>, seed: u64) -> Self {
         (0..parts.auths.count()).for_each(|_| session.add_auth());
         Self {

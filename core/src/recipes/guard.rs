@@ -71,8 +71,8 @@ impl<C: Client> Guard<C> {
     /// Whether it is held, and the connection is still the one that was there before the look at the
     /// queue that granted it.
     pub(super) fn is_undisturbed(&self) -> bool {
-        let connections = self.place.client.status().connections;
-        self.is_held() && connections == self.status.connections
+        let now = self.place.client.status();
+        now.connections == self.status.connections && self.held().holds(now)
     }
 
     /// Until when no other client can hold the lock, by the application's clock; `None` once it may

@@ -51,7 +51,7 @@ impl<'a, C: Client> Held<'a, C> {
         self.holds(self.client.status())
     }
 
-    fn holds(&self, status: Status) -> bool {
+    pub(super) fn holds(&self, status: Status) -> bool {
         status.epoch == self.status.epoch
             && status.lapses == self.status.lapses
             && status.state.end().is_none()

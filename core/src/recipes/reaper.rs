@@ -38,11 +38,11 @@ pub fn reap<C: Client>(client: C) -> impl Future<Output = ()> {
 /// Whether the same may be answered otherwise the next time. Servers that are short of time take theirs
 /// to say so, so that there is no need to pause.
 fn is_passing(error: Error) -> bool {
-    error == Error::ConnectionLost
-        || matches!(
-            error,
-            Error::Server(Code::ThrottledOp | Code::SessionMoved | Code::RequestTimeout)
-        )
+    matches!(
+        error,
+        Error::ConnectionLost
+            | Error::Server(Code::ThrottledOp | Code::SessionMoved | Code::RequestTimeout)
+    )
 }
 
 async fn clean<C: Client>(client: &C, orphan: &mut Orphan<C::Path>) -> Result<(), Error> {
