@@ -198,12 +198,16 @@ impl Plan {
     /// What a seed of Docent's own simulation decides.
     pub(super) fn of(seed: u64) -> Self {
         let mut plan = Self::draw(&mut Rng::new(mix(seed.wrapping_add(1))));
+        // Drawn apart, as what follows: all others have the same faults as ever.
+        let mut rng = Rng::new(mix(seed ^ 0x00c1_1e47));
+        if rng.once_in(16) {
+            plan.clients = 5 + rng.index(4);
+        }
         let clients = 0..plan.clients;
         plan.work.add_caches(&mut Rng::new(mix(seed ^ 0xcac4e)));
         plan.work
             .add_recipes(&mut Rng::new(mix(seed ^ 0x4ec1_9e55)));
         plan.sizes = clients.map(|client| Size::of(seed, client)).collect();
-        // Drawn apart: whoever is not blacked out has the same faults as ever.
         let mut rng = Rng::new(mix(seed ^ 0xb1ac_0074));
         if !plan.faults.is_empty() && rng.once_in(6) {
             plan.faults.push(Fault::Blackout);

@@ -106,11 +106,15 @@ const RECIPES: [Job; 4] = [Job::LockOtherwise, Job::Share, Job::Lease, Job::Stan
 const CROWD: usize = 120;
 
 /// What clients prove their identity with, each with another.
-static CREDENTIALS: [[Credential<'static>; 1]; 4] = [
+static CREDENTIALS: [[Credential<'static>; 1]; 8] = [
     digest(b"ann:one"),
     digest(b"bob:two"),
     digest(b"cid:three"),
     digest(b"dot:four"),
+    digest(b"eve:five"),
+    digest(b"fay:six"),
+    digest(b"gil:seven"),
+    digest(b"hal:eight"),
 ];
 
 const fn digest(data: &[u8]) -> [Credential<'_>; 1] {
