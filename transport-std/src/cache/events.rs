@@ -44,9 +44,11 @@ impl Events {
             Some(event) => Poll::Ready(Some(event)),
             None if over => Poll::Ready(None),
             None => {
-                if let Some(follower) = inner.followers.get_mut(&self.id) {
-                    follower.waker = Some(cx.waker().clone());
-                }
+                let follower = inner.followers.get_mut(&self.id);
+                let waker = follower.and_then(|one| one.waker.replace(cx.waker().clone()));
+                // What drops with a waker may use the cache.
+                drop(inner);
+                drop(waker);
                 Poll::Pending
             }
         }
@@ -63,7 +65,7 @@ impl Stream for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.shelf.lock().followers.remove(&self.id);
+        let _follower = self.shelf.lock().followers.remove(&self.id);
     }
 }
 

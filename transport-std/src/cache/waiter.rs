@@ -31,14 +31,16 @@ impl<'a> Waiter<'a> {
         if let Some(over) = inner.over {
             return Poll::Ready(Err(over));
         }
-        inner.waiting.insert(self.id, cx.waker().clone());
+        let waker = inner.waiting.insert(self.id, cx.waker().clone());
+        // What drops with a waker may use the cache.
+        drop(inner);
+        drop(waker);
         Poll::Pending
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        // What drops with a waker may use the cache.
         let _waker = self.shelf.lock().waiting.remove(&self.id);
     }
 }
