@@ -122,7 +122,7 @@ impl Builder {
     /// the client.
     ///
     /// # Errors
-    /// [`Path`](crate::ErrorKind::Path) if the path is none.
+    /// [`Path`](crate::ErrorKind::Path) if the path is not a valid one.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
