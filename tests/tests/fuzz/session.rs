@@ -76,3 +76,25 @@ proptest! {
         play(settings, &events);
     }
 }
+
+/// The simulated network once failed where what was torn became short, too.
+#[test]
+fn a_frame_may_be_damaged_twice() {
+    let wait = Event::Wait(Duration::from_secs(2));
+    let events = [
+        Event::Cancel(0),
+        wait,
+        Event::Write(255),
+        Event::Look,
+        Event::Submit(0, 1),
+        wait,
+        Event::Write(255),
+        Event::Open,
+        Event::Write(255),
+        Event::Read(255),
+        Event::Write(255),
+        Event::Spoil(0, Damage::Torn, 220),
+        Event::Spoil(0, Damage::Short, 0),
+    ];
+    play(0, &events);
+}

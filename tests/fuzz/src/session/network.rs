@@ -124,8 +124,10 @@ impl Network {
             Damage::Flipped(bits) => frame[at] ^= bits,
             Damage::Short => {
                 frame.truncate(at.max(4));
-                let length = u32::try_from(frame.len() - 4).unwrap_or(0);
-                frame[..4].copy_from_slice(&length.to_be_bytes());
+                // It may be torn already.
+                if let Some(length) = frame.len().checked_sub(4) {
+                    frame[..4].copy_from_slice(&(length as u32).to_be_bytes());
+                }
             }
             Damage::Torn => frame.truncate(at.max(1)),
         }
