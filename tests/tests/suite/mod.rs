@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use docent::{Backoff, Builder, Client, Code, Error, ErrorKind, Status};
+use docent::{Backoff, Builder, Change, Client, Code, Error, ErrorKind, Status, Watcher};
 use docent_testing::peer::{Body, Proxy, op};
 use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -350,6 +350,17 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
+    }
+}
+
+/// The next change but those that only ask to look again: while its session is being ended from elsewhere
+/// a client may reconnect.
+pub async fn next_change(watcher: &mut Watcher) -> Option<Change> {
+    loop {
+        match next(watcher).await {
+            Some(Change::Resync) => {}
+            change => return change,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use docent::core::wire::{CheckWatches, WatcherType};
 use docent::{Change, Client, Code, CreateMode, ErrorKind, EventKind, Events, Path, Watcher};
 
-use super::{Realm, at_once, code, next, until, within};
+use super::{Realm, at_once, code, next, next_change, until, within};
 use EventKind::{ChildrenChanged, Created, DataChanged, Deleted};
 
 const PERSISTENT: CreateMode = CreateMode::Persistent;
@@ -410,9 +410,9 @@ pub async fn watches_are_streams(realm: Realm) {
     let mut tree = client.watch_tree("/other").await.unwrap();
     let before = client.status();
     realm.expire(&client).await;
-    assert_eq!(next(&mut stream).await, Some(Change::Lost));
+    assert_eq!(next_change(&mut stream).await, Some(Change::Lost));
     assert_eq!(next(&mut stream).await, None);
-    assert_eq!(next(&mut tree).await, Some(Change::Lost));
+    assert_eq!(next_change(&mut tree).await, Some(Change::Lost));
     assert_eq!(next(&mut tree).await, None);
     until(&client, |now| now.connections > before.connections).await;
     assert!(!has_watch(&client, "/node").await);
